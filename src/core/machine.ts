@@ -1,0 +1,52 @@
+/** A machine of the pool: where it belongs, what runs there, and whether it may be given more. */
+import type { Problem } from "./problem.ts";
+
+export interface Machine {
+  /** A number of the pool's own, so that the many changes a second touch no map of addresses. */
+  readonly slot: number;
+  readonly addr: string;
+  readonly class: string;
+  readonly assignment: Assignment;
+  readonly health: Health;
+  /** Failures in a row that count against the machine; a success empties it. */
+  readonly failures: readonly CountedFailure[];
+}
+
+export type Assignment =
+  /** `order` rises with every machine that becomes free: the lowest has been free longest. */
+  | { readonly kind: "free"; readonly since: number; readonly order: number }
+  | { readonly kind: "busy"; readonly since: number; readonly jid: number }
+  /** Taken out of the pool while a job ran: gone when the job's end is proven. */
+  | { readonly kind: "leaving"; readonly since: number; readonly jid: number };
+
+export type Health =
+  | { readonly kind: "ok" }
+  | { readonly kind: "unreachable"; readonly since: number; readonly problem: Problem }
+  | { readonly kind: "quarantined"; readonly since: number; readonly reason: QuarantineReason };
+
+export type QuarantineReason =
+  | { readonly kind: "failures"; readonly failures: readonly CountedFailure[] }
+  | { readonly kind: "problem"; readonly problem: Problem };
+
+export interface CountedFailure {
+  readonly jid: number;
+  readonly at: number;
+  readonly exitCode: number;
+}
+
+/** What this command template did on which machines: enough to tell a bad machine from a bad command. */
+export interface TemplateRecord {
+  /** At most TEMPLATE_MACHINES_MAX addresses each; the rule needs no more. */
+  readonly succeededOn: readonly string[];
+  readonly failedOn: readonly string[];
+}
+
+export const TEMPLATE_MACHINES_MAX = 3;
+
+export function jobOn(machine: Machine): number | null {
+  return machine.assignment.kind === "free" ? null : machine.assignment.jid;
+}
+
+export function canTakeJobs(machine: Machine): boolean {
+  return machine.assignment.kind === "free" && machine.health.kind === "ok";
+}

@@ -1,0 +1,214 @@
+/**
+ * Persistent (immutable, structure-sharing) maps for the state: the pending and the durable state differ
+ * by a few entries of hundreds of thousands, and a plain Map would be copied whole at every event.
+ * IntMap is a bitmap-compressed radix trie on non-negative integers below 2^30, in ascending order;
+ * TextMap puts hashed strings into one. docs/adr/0002 has the choice against libraries.
+ */
+
+const BITS = 5;
+const MASK = 31;
+
+interface Node<V> {
+  readonly bitmap: number;
+  /** Values at level 0, child nodes above; in the order of the bits set. */
+  readonly slots: readonly (Node<V> | V)[];
+}
+
+export class IntMap<V> implements Iterable<readonly [number, V]> {
+  private static readonly none = new IntMap<never>({ bitmap: 0, slots: [] }, 0, 0);
+
+  private constructor(
+    private readonly root: Node<V>,
+    /** Levels above the leaves: keys below 2^(5 * (height + 1)) fit. */
+    private readonly height: number,
+    readonly size: number,
+  ) {}
+
+  static empty<V>(): IntMap<V> {
+    return IntMap.none;
+  }
+
+  static from<V>(entries: Iterable<readonly [number, V]>): IntMap<V> {
+    let map = IntMap.empty<V>();
+    for (const [key, value] of entries) map = map.set(key, value);
+    return map;
+  }
+
+  get(key: number): V | undefined {
+    if (key < 0 || key >= capacity(this.height)) return undefined;
+    let node = this.root;
+    for (let level = this.height; ; level--) {
+      const bit = 1 << ((key >>> (level * BITS)) & MASK);
+      if ((node.bitmap & bit) === 0) return undefined;
+      const slot = node.slots[position(node.bitmap, bit)];
+      if (level === 0) return slot as V;
+      node = slot as Node<V>;
+    }
+  }
+
+  has(key: number): boolean {
+    return this.get(key) !== undefined;
+  }
+
+  set(key: number, value: V): IntMap<V> {
+    let { root, height } = this;
+    while (key >= capacity(height)) {
+      root = root.bitmap === 0 ? root : { bitmap: 1, slots: [root] };
+      height++;
+    }
+    const grew = this.has(key) ? 0 : 1;
+    return new IntMap(inserted(root, height, key, value), height, this.size + grew);
+  }
+
+  delete(key: number): IntMap<V> {
+    if (!this.has(key)) return this;
+    if (this.size === 1) return IntMap.empty();
+    const root = removed(this.root, this.height, key);
+    return new IntMap(root ?? { bitmap: 0, slots: [] }, this.height, this.size - 1);
+  }
+
+  /** The entry with the lowest key at or above `from`. */
+  first(from = 0): readonly [number, V] | undefined {
+    for (const entry of this.entriesFrom(from)) return entry;
+    return undefined;
+  }
+
+  /** The highest key, or -1. */
+  lastKey(): number {
+    if (this.size === 0) return -1;
+    let node = this.root;
+    let key = 0;
+    for (let level = this.height; ; level--) {
+      const digit = 31 - Math.clz32(node.bitmap);
+      key += digit * 2 ** (level * BITS);
+      if (level === 0) return key;
+      node = node.slots[node.slots.length - 1] as Node<V>;
+    }
+  }
+
+  /** Entries in ascending order of their keys. */
+  entriesFrom(from: number): Generator<readonly [number, V]> {
+    return walk(this.root, this.height, 0, from);
+  }
+
+  [Symbol.iterator](): Generator<readonly [number, V]> {
+    return this.entriesFrom(0);
+  }
+
+  *keys(): Generator<number> {
+    for (const [key] of this) yield key;
+  }
+
+  *values(): Generator<V> {
+    for (const [, value] of this) yield value;
+  }
+}
+
+function capacity(height: number): number {
+  return 2 ** ((height + 1) * BITS);
+}
+
+/** How many bits are set in `bitmap` below `bit`. */
+function position(bitmap: number, bit: number): number {
+  let bits = bitmap & (bit - 1);
+  bits -= (bits >>> 1) & 0x55555555;
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return (((bits + (bits >>> 4)) & 0x0f0f0f0f) * 0x01010101) >>> 24;
+}
+
+function inserted<V>(node: Node<V>, level: number, key: number, value: V): Node<V> {
+  const bit = 1 << ((key >>> (level * BITS)) & MASK);
+  const at = position(node.bitmap, bit);
+  const present = (node.bitmap & bit) !== 0;
+  const child = present ? (node.slots[at] as Node<V>) : { bitmap: 0, slots: [] };
+  const slot = level === 0 ? value : inserted(child, level - 1, key, value);
+  const slots = node.slots.slice();
+  slots.splice(at, present ? 1 : 0, slot);
+  return { bitmap: node.bitmap | bit, slots };
+}
+
+function removed<V>(node: Node<V>, level: number, key: number): Node<V> | null {
+  const bit = 1 << ((key >>> (level * BITS)) & MASK);
+  const at = position(node.bitmap, bit);
+  const child = level === 0 ? null : removed(node.slots[at] as Node<V>, level - 1, key);
+  const slots = node.slots.slice();
+  if (child !== null) {
+    slots[at] = child;
+    return { bitmap: node.bitmap, slots };
+  }
+  if (slots.length === 1) return null;
+  slots.splice(at, 1);
+  return { bitmap: node.bitmap & ~bit, slots };
+}
+
+function* walk<V>(node: Node<V>, level: number, base: number, from: number): Generator<readonly [number, V]> {
+  const span = 2 ** (level * BITS);
+  let at = 0;
+  for (let digit = 0; digit < 32; digit++) {
+    if ((node.bitmap & (1 << digit)) === 0) continue;
+    const slot = node.slots[at++];
+    const start = base + digit * span;
+    if (start + span <= from) continue;
+    if (level === 0) yield [start, slot as V];
+    else yield* walk(slot as Node<V>, level - 1, start, from);
+  }
+}
+
+/** A persistent map with text keys. Iteration is in the order of the keys' hashes: sort before showing. */
+export class TextMap<V> implements Iterable<readonly [string, V]> {
+  private static readonly none = new TextMap<never>(IntMap.empty(), 0);
+
+  private constructor(
+    private readonly buckets: IntMap<readonly (readonly [string, V])[]>,
+    readonly size: number,
+  ) {}
+
+  static empty<V>(): TextMap<V> {
+    return TextMap.none;
+  }
+
+  static from<V>(entries: Iterable<readonly [string, V]>): TextMap<V> {
+    let map = TextMap.empty<V>();
+    for (const [key, value] of entries) map = map.set(key, value);
+    return map;
+  }
+
+  get(key: string): V | undefined {
+    return this.buckets.get(hash(key))?.find((entry) => entry[0] === key)?.[1];
+  }
+
+  has(key: string): boolean {
+    return this.get(key) !== undefined;
+  }
+
+  set(key: string, value: V): TextMap<V> {
+    const bucket = this.buckets.get(hash(key)) ?? [];
+    const others = bucket.filter((entry) => entry[0] !== key);
+    const grew = others.length === bucket.length ? 1 : 0;
+    return new TextMap(this.buckets.set(hash(key), [...others, [key, value]]), this.size + grew);
+  }
+
+  delete(key: string): TextMap<V> {
+    const bucket = this.buckets.get(hash(key));
+    if (bucket === undefined || !bucket.some((entry) => entry[0] === key)) return this;
+    const others = bucket.filter((entry) => entry[0] !== key);
+    const buckets = others.length === 0 ? this.buckets.delete(hash(key)) : this.buckets.set(hash(key), others);
+    return new TextMap(buckets, this.size - 1);
+  }
+
+  *[Symbol.iterator](): Generator<readonly [string, V]> {
+    for (const bucket of this.buckets.values()) yield* bucket;
+  }
+
+  *keys(): Generator<string> {
+    for (const [key] of this) yield key;
+  }
+
+  *values(): Generator<V> {
+    for (const [, value] of this) yield value;
+  }
+}
+
+function hash(text: string): number {
+  return Bun.hash.crc32(text) >>> 2;
+}

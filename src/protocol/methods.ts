@@ -1,0 +1,16 @@
+/** Every request and reply there is. Client calls and the handler table take their types from here. */
+import type * as v from "valibot";
+import { jobMethods } from "./methods/job.ts";
+import { machineMethods } from "./methods/machine.ts";
+import { matrixMethods } from "./methods/matrix.ts";
+import { serverMethods } from "./methods/server.ts";
+import { variableMethods } from "./methods/variable.ts";
+
+export const METHODS = { ...serverMethods, ...variableMethods, ...machineMethods, ...jobMethods, ...matrixMethods } as const;
+
+export type Methods = typeof METHODS;
+export type MethodName = keyof Methods;
+export type Params<M extends MethodName> = v.InferOutput<Methods[M]["params"]>;
+export type Result<M extends MethodName> = v.InferOutput<Methods[M]["result"]>;
+export type StreamName = { [M in MethodName]: Methods[M] extends { chunk: v.GenericSchema } ? M : never }[MethodName];
+export type Chunk<M extends StreamName> = v.InferOutput<Methods[M]["chunk"]>;

@@ -1,0 +1,153 @@
+import * as v from "valibot";
+import { mutates, reads, streams } from "../method.ts";
+import { problemSchema } from "../problem.ts";
+import { selectorsSchema } from "../selector.ts";
+
+export const COMMAND_BYTES_MAX = 65_536;
+export const JOBS_A_REQUEST_MAX = 200_000;
+
+export const className = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
+export const command = v.pipe(v.string(), v.minLength(1), v.maxBytes(COMMAND_BYTES_MAX));
+export const copyTo = v.nullable(v.pipe(v.string(), v.minLength(1), v.maxBytes(4_096)));
+export const timeoutSeconds = v.nullable(v.pipe(v.number(), v.minValue(1), v.maxValue(365 * 86_400)));
+export const retry = v.nullable(v.object({ max_failures: v.nullable(v.pipe(v.number(), v.integer(), v.minValue(1))) }));
+export const count = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(JOBS_A_REQUEST_MAX));
+
+export const jobStatus = v.picklist(["waiting", "held", "running", "copying", "done", "failed", "canceled", "unknown"]);
+export type JobStatus = v.InferOutput<typeof jobStatus>;
+
+export const countsSchema = v.object({
+  waiting: v.number(),
+  held: v.number(),
+  running: v.number(),
+  copying: v.number(),
+  done: v.number(),
+  failed: v.number(),
+  canceled: v.number(),
+  unknown: v.number(),
+});
+export type WireCounts = v.InferOutput<typeof countsSchema>;
+
+/** The keys of cli.md; `error` and `warning` are worded by the client. */
+export const jobSchema = v.object({
+  jid: v.number(),
+  kind: v.picklist(["job", "setup"]),
+  status: jobStatus,
+  class: v.string(),
+  cmd: v.string(),
+  cmds: v.nullable(v.array(v.string())),
+  command_line: v.string(),
+  machine: v.nullable(v.string()),
+  matrix: v.nullable(v.number()),
+  tag: v.nullable(v.number()),
+  attempt: v.number(),
+  retry_of: v.nullable(v.number()),
+  retried_by: v.nullable(v.number()),
+  variables: v.record(v.string(), v.string()),
+  cp_results: v.nullable(v.string()),
+  results: v.array(v.string()),
+  results_path: v.nullable(v.string()),
+  files: v.nullable(v.array(v.object({ path: v.string(), bytes: v.number(), sha256: v.string() }))),
+  exit_code: v.nullable(v.number()),
+  signal: v.nullable(v.string()),
+  error: v.nullable(problemSchema),
+  warning: v.nullable(problemSchema),
+  log: v.nullable(v.string()),
+  err_log: v.nullable(v.string()),
+  timeout: v.nullable(v.number()),
+  notify: v.boolean(),
+  created: v.string(),
+  started: v.nullable(v.string()),
+  ended: v.nullable(v.string()),
+  /** Seconds, up to now while it runs. */
+  duration: v.nullable(v.number()),
+});
+export type WireJob = v.InferOutput<typeof jobSchema>;
+
+/** One line of a listing: a job, or the jobs of a matrix that need no line of their own. */
+export const rowSchema = v.variant("kind", [
+  v.object({ kind: v.literal("job"), job: jobSchema }),
+  v.object({
+    kind: v.literal("matrix"),
+    id: v.number(),
+    class: v.string(),
+    cmd: v.string(),
+    /** Ids of the collapsed jobs: lowest and highest. */
+    first: v.number(),
+    last: v.number(),
+    counts: countsSchema,
+  }),
+]);
+export type WireRow = v.InferOutput<typeof rowSchema>;
+
+export const warningSchema = v.object({ code: v.string(), data: v.record(v.string(), v.string()) });
+const failedJobs = v.array(v.object({ id: v.number(), code: v.string() }));
+
+export const jobMethods = {
+  "job.add": mutates(
+    v.object({ class: className, cmd: command, cp_results: copyTo, count, retry, timeout: timeoutSeconds, tag: v.nullable(v.number()), notify: v.boolean() }),
+    /** The ids are first … first + count - 1. Warnings: "class-empty", "placeholder-undefined", "results-…". */
+    v.object({ first: v.number(), count: v.number(), warnings: v.array(warningSchema) }),
+  ),
+  "job.list": reads(
+    v.object({
+      /** Empty: the last `limit` rows and all that run. */
+      ids: selectorsSchema,
+      limit: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000_000)),
+      /** All from the highest id given on. */
+      all: v.boolean(),
+      running: v.boolean(),
+      /** Matrices as one row each. */
+      collapse: v.boolean(),
+    }),
+    v.object({ counts: countsSchema, rows: v.array(rowSchema), missing: v.array(v.number()) }),
+  ),
+  "job.show": reads(v.object({ ids: selectorsSchema }), v.object({ jobs: v.array(jobSchema), missing: v.array(v.number()) })),
+  /** Cancels; `forget` also removes from the records. `failed`: ids refused, with the code; the rest was done. */
+  "job.cancel": mutates(v.object({ ids: selectorsSchema, forget: v.boolean() }), v.object({ done: v.array(v.number()), failed: failedJobs })),
+  "job.hold": mutates(v.object({ ids: selectorsSchema }), v.object({ done: v.array(v.number()), failed: failedJobs })),
+  "job.unhold": mutates(v.object({ ids: selectorsSchema }), v.object({ done: v.array(v.number()), failed: failedJobs })),
+  "job.logs": reads(
+    v.object({ ids: selectorsSchema, running: v.boolean() }),
+    v.object({
+      logs: v.array(v.object({ jid: v.number(), status: jobStatus, log: v.nullable(v.string()), err_log: v.nullable(v.string()) })),
+      missing: v.array(v.number()),
+    }),
+  ),
+  /** The bytes of a log from the last `tail_bytes` on, until the job has ended. */
+  "job.follow": streams(
+    v.object({ jid: v.number(), stream: v.picklist(["stdout", "stderr"]), tail_bytes: v.nullable(v.number()) }),
+    v.instance(Uint8Array),
+    v.object({ status: jobStatus }),
+  ),
+  /** Answers when all have ended, retries included, or the time is up. */
+  "job.wait": reads(
+    v.object({ ids: selectorsSchema, timeout: v.nullable(v.number()) }),
+    v.object({ timed_out: v.boolean(), jobs: v.array(jobSchema), missing: v.array(v.number()) }),
+  ),
+  /** Why it does not run: facts, in the order of weight. */
+  "job.why": reads(
+    v.object({ ids: selectorsSchema }),
+    v.object({
+      answers: v.array(
+        v.object({
+          jid: v.number(),
+          status: jobStatus,
+          reasons: v.array(v.object({ code: v.string(), data: v.record(v.string(), v.string()) })),
+        }),
+      ),
+      missing: v.array(v.number()),
+    }),
+  ),
+  /** A change of any job or machine: what listings and live views are drawn from. */
+  "events.follow": streams(
+    v.object({}),
+    v.variant("kind", [
+      v.object({ kind: v.literal("job"), job: jobSchema }),
+      v.object({ kind: v.literal("counts"), counts: countsSchema }),
+      /** The reader was too slow and events were dropped: list again. */
+      v.object({ kind: v.literal("gap") }),
+    ]),
+    v.object({}),
+  ),
+};

@@ -1,0 +1,46 @@
+import * as v from "valibot";
+import { mutates, reads } from "../method.ts";
+import { problemSchema } from "../problem.ts";
+
+const addr = v.pipe(v.string(), v.minLength(1), v.maxLength(300));
+const className = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
+const addrs = v.pipe(v.array(addr), v.maxLength(10_000));
+const classes = v.pipe(v.array(className), v.maxLength(1_000));
+
+export const machineSchema = v.object({
+  addr: v.string(),
+  class: v.string(),
+  state: v.picklist(["free", "busy", "quarantined", "unreachable"]),
+  running: v.nullable(v.number()),
+  failures: v.number(),
+  /** Why it is quarantined or unreachable. For code "failures", data.jobs lists the jobs. */
+  reason: v.nullable(problemSchema),
+  since: v.string(),
+});
+export type WireMachine = v.InferOutput<typeof machineSchema>;
+
+const failedMachines = v.object({ failed: v.array(v.object({ addr: v.string(), code: v.string() })) });
+
+export const machineMethods = {
+  "machine.add": mutates(v.object({ addrs, class: className }), v.object({ added: v.array(v.string()), moved: v.array(v.string()) })),
+  "machine.list": reads(v.object({ class: v.nullable(className) }), v.object({ machines: v.array(machineSchema) })),
+  /** Every machine named, and every machine of the classes named. `canceled`: jobs that ran there. */
+  "machine.remove": mutates(
+    v.object({ addrs, classes }),
+    v.object({ removed: v.array(v.string()), canceled: v.array(v.number()), missing: v.array(v.string()) }),
+  ),
+  "machine.move": mutates(
+    v.object({ addrs, classes, class: className }),
+    v.object({ moved: v.array(v.string()), missing: v.array(v.string()) }),
+  ),
+  "machine.restore": mutates(v.object({ addrs }), failedMachines),
+  /** Tries to reach each machine now; none named: all. */
+  "machine.check": reads(
+    v.object({ addrs }),
+    v.object({
+      results: v.array(
+        v.object({ addr: v.string(), duration_ms: v.number(), problem: v.nullable(problemSchema), kernel: v.nullable(v.string()) }),
+      ),
+    }),
+  ),
+};

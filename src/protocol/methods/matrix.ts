@@ -1,0 +1,30 @@
+import * as v from "valibot";
+import { mutates, reads } from "../method.ts";
+import { className, command, copyTo, count, countsSchema, jobSchema, retry, timeoutSeconds, warningSchema } from "./job.ts";
+
+const keys = v.pipe(
+  v.array(v.object({ name: v.string(), values: v.pipe(v.array(v.pipe(v.string(), v.maxBytes(65_536))), v.minLength(1), v.maxLength(100_000)) })),
+  v.minLength(1),
+  v.maxLength(100),
+);
+
+export const matrixSchema = v.object({
+  id: v.number(),
+  class: v.string(),
+  cmd: v.string(),
+  cp_results: v.nullable(v.string()),
+  keys,
+  repeats: v.number(),
+  created: v.string(),
+  counts: countsSchema,
+});
+export type WireMatrix = v.InferOutput<typeof matrixSchema>;
+
+export const matrixMethods = {
+  "matrix.add": mutates(
+    v.object({ class: className, cmd: command, cp_results: copyTo, keys, count, retry, timeout: timeoutSeconds, notify: v.boolean() }),
+    v.object({ id: v.number(), first: v.number(), count: v.number(), warnings: v.array(warningSchema) }),
+  ),
+  /** All jobs of it, ascending. */
+  "matrix.list": reads(v.object({ id: v.number() }), v.object({ matrix: matrixSchema, jobs: v.array(jobSchema) })),
+};
