@@ -89,7 +89,8 @@ export const jobMethods = {
     /** The ids are first … first + count - 1. Warnings: "class-empty", "placeholder-undefined", "results-…". */
     v.object({ first: v.number(), count: v.number(), warnings: v.array(warningSchema) }),
   ),
-  "job.list": reads(
+  /** Rows come in chunks, so that a listing of any length fits the frames. */
+  "job.list": streams(
     v.object({
       /** Empty: the last `limit` rows and all that run. */
       ids: selectorsSchema,
@@ -100,7 +101,8 @@ export const jobMethods = {
       /** Matrices as one row each. */
       collapse: v.boolean(),
     }),
-    v.object({ counts: countsSchema, rows: v.array(rowSchema), missing: v.array(v.number()) }),
+    v.array(rowSchema),
+    v.object({ counts: countsSchema, missing: v.array(v.number()) }),
   ),
   "job.show": reads(v.object({ ids: selectorsSchema }), v.object({ jobs: v.array(jobSchema), missing: v.array(v.number()) })),
   /** Cancels; `forget` also removes from the records. `failed`: ids refused, with the code; the rest was done. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { mutates, reads } from "../method.ts";
+import { mutates, streams } from "../method.ts";
 import { className, command, copyTo, count, countsSchema, jobSchema, retry, timeoutSeconds, warningSchema } from "./job.ts";
 
 const keys = v.pipe(
@@ -25,6 +25,6 @@ export const matrixMethods = {
     v.object({ class: className, cmd: command, cp_results: copyTo, keys, count, retry, timeout: timeoutSeconds, notify: v.boolean() }),
     v.object({ id: v.number(), first: v.number(), count: v.number(), warnings: v.array(warningSchema) }),
   ),
-  /** All jobs of it, ascending. */
-  "matrix.list": reads(v.object({ id: v.number() }), v.object({ matrix: matrixSchema, jobs: v.array(jobSchema) })),
+  /** All jobs of it, ascending, in chunks; then the matrix. */
+  "matrix.list": streams(v.object({ id: v.number() }), v.array(jobSchema), v.object({ matrix: matrixSchema })),
 };
