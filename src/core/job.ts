@@ -82,6 +82,8 @@ export interface RunningState {
 export interface StopRequest {
   readonly cause: "user" | "timeout" | "machine-removed";
   readonly at: number;
+  /** Forget the job once its end is proven. */
+  readonly forget: boolean;
 }
 
 /** Exited with 0 and named results; the machine stays busy until they are here. */
@@ -154,8 +156,8 @@ export interface UnknownState {
   readonly startedAt: number | null;
   readonly since: number;
   readonly problem: Problem;
-  /** Asked to be canceled while its end could not be observed. */
-  readonly stop: StopRequest | null;
+  /** false when it is proven that nothing of it runs any more: then the machine is free. */
+  readonly holdsMachine: boolean;
 }
 
 export type JobStateKind = JobState["kind"];
@@ -170,8 +172,9 @@ export function occupiedMachine(state: JobState): string | null {
     case "starting":
     case "running":
     case "copying":
-    case "unknown":
       return state.run.machine;
+    case "unknown":
+      return state.holdsMachine ? state.run.machine : null;
     case "waiting":
     case "held":
     case "done":

@@ -1,7 +1,7 @@
 /** Everything the daemon knows, as one immutable value. Only apply.ts makes a new one. */
 import { type Job, type JobCounts, NO_JOBS } from "./job.ts";
 import type { Machine, TemplateRecord } from "./machine.ts";
-import type { Matrix } from "./matrix.ts";
+import type { JidRange, Matrix } from "./matrix.ts";
 import { IntMap, TextMap } from "./persistent-map.ts";
 
 export interface State {
@@ -31,7 +31,7 @@ export interface State {
 export interface Tag {
   readonly id: number;
   readonly created: number;
-  readonly jids: readonly number[];
+  readonly jids: readonly JidRange[];
 }
 
 /** The value of a secret is in the secrets file only. */

@@ -1,0 +1,108 @@
+/** How a change of jobs reaches the indexes and the counts; the only code that writes them. */
+import { isEnded, type Job, type JobCounts, type JobStateKind, NO_JOBS } from "./job.ts";
+import { type JidRange, withJid } from "./matrix.ts";
+import { IntMap } from "./persistent-map.ts";
+import type { State } from "./state.ts";
+
+/** Adds jobs that did not exist, ids ascending. */
+export function addJobs(state: State, added: readonly Job[]): State {
+  let { jobs, ready, matrices, tags, nextId } = state;
+  for (const job of added) {
+    jobs = jobs.set(job.jid, job);
+    nextId = Math.max(nextId, job.jid + 1);
+  }
+  for (const [className, members] of grouped(added.filter(isReady), (job) => job.spec.class)) {
+    let queue = ready.get(className) ?? IntMap.empty<true>();
+    for (const job of members) queue = queue.set(job.jid, true);
+    ready = ready.set(className, queue);
+  }
+  for (const [id, members] of grouped(added, (job) => job.matrix?.id ?? null)) {
+    const matrix = id === null ? undefined : matrices.get(id);
+    if (matrix === undefined) continue;
+    const jids = extended(matrix.jids, members);
+    matrices = matrices.set(matrix.id, { ...matrix, jids, counts: addCounts(members, matrix.counts) });
+  }
+  for (const [id, members] of grouped(added, (job) => job.tag)) {
+    const tag = id === null ? undefined : tags.get(id);
+    if (tag === undefined) continue;
+    tags = tags.set(tag.id, { ...tag, jids: extended(tag.jids, members) });
+  }
+  return { ...state, jobs, ready, matrices, tags, nextId, counts: addCounts(added, state.counts) };
+}
+
+/** Puts `after` in the place of `before`, the same job. */
+export function changeJob(state: State, before: Job, after: Job): State {
+  const next = { ...state, jobs: state.jobs.set(after.jid, after), ready: readyAfter(state, before, after) };
+  const from = countedAs(before.state.kind);
+  const to = countedAs(after.state.kind);
+  return from === to ? next : shiftCounts(next, after, from, to);
+}
+
+/** Takes an ended job out of every record of ours. A matrix without jobs goes with its last one. */
+export function forgetJob(state: State, job: Job): State {
+  const next = shiftCounts({ ...state, jobs: state.jobs.delete(job.jid) }, job, countedAs(job.state.kind), null);
+  const matrix = job.matrix === null ? undefined : next.matrices.get(job.matrix.id);
+  if (matrix === undefined || total(matrix.counts) > 0) return next;
+  return { ...next, matrices: next.matrices.delete(matrix.id) };
+}
+
+/** Brings an ended job back from its history block. It was counted all the time. */
+export function recallJob(state: State, job: Job): State {
+  return isEnded(job.state) && !state.jobs.has(job.jid) ? { ...state, jobs: state.jobs.set(job.jid, job) } : state;
+}
+
+export function addCounts(jobs: readonly Job[], counts: JobCounts = NO_JOBS): JobCounts {
+  const next: Record<keyof JobCounts, number> = { ...counts };
+  for (const job of jobs) next[countedAs(job.state.kind)]++;
+  return next;
+}
+
+export function total(counts: JobCounts): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** As people see it: a job that is being started runs. */
+export function countedAs(kind: JobStateKind): keyof JobCounts {
+  return kind === "starting" ? "running" : kind;
+}
+
+export function isReady(job: Job): boolean {
+  return job.state.kind === "waiting" && job.state.notBefore === null;
+}
+
+function readyAfter(state: State, before: Job, after: Job): State["ready"] {
+  const was = isReady(before);
+  const is = isReady(after);
+  if (was === is) return state.ready;
+  const queue = state.ready.get(after.spec.class) ?? IntMap.empty<true>();
+  const next = is ? queue.set(after.jid, true) : queue.delete(after.jid);
+  return next.size === 0 ? state.ready.delete(after.spec.class) : state.ready.set(after.spec.class, next);
+}
+
+function shiftCounts(state: State, job: Job, from: keyof JobCounts, to: keyof JobCounts | null): State {
+  const counts = shifted(state.counts, from, to);
+  const matrix = job.matrix === null ? undefined : state.matrices.get(job.matrix.id);
+  if (matrix === undefined) return { ...state, counts };
+  const matrices = state.matrices.set(matrix.id, { ...matrix, counts: shifted(matrix.counts, from, to) });
+  return { ...state, counts, matrices };
+}
+
+function shifted(counts: JobCounts, from: keyof JobCounts, to: keyof JobCounts | null): JobCounts {
+  const next: Record<keyof JobCounts, number> = { ...counts };
+  next[from]--;
+  if (to !== null) next[to]++;
+  return next;
+}
+
+function extended(ranges: readonly JidRange[], jobs: readonly Job[]): readonly JidRange[] {
+  const first = jobs[0];
+  const last = jobs[jobs.length - 1];
+  if (first === undefined || last === undefined) return ranges;
+  // The usual case, a whole request: one range.
+  if (last.jid - first.jid + 1 === jobs.length && jobs.length > 1) return [...ranges, { first: first.jid, last: last.jid }];
+  return jobs.reduce((next, job) => withJid(next, job.jid), ranges);
+}
+
+function grouped<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
+  return Map.groupBy(items, keyOf);
+}

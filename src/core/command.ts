@@ -1,0 +1,91 @@
+/** What can be asked of the state: by a person, or by the daemon when it has observed something. */
+import type { CopiedResults, RetryPolicy, Run } from "./job.ts";
+import type { MatrixKey } from "./matrix.ts";
+import type { Problem } from "./problem.ts";
+
+export type Command = UserCommand | Fact;
+
+export type UserCommand =
+  | { readonly kind: "add-machines"; readonly addrs: readonly string[]; readonly class: string }
+  | { readonly kind: "move-machines"; readonly addrs: readonly string[]; readonly class: string }
+  | { readonly kind: "remove-machines"; readonly addrs: readonly string[] }
+  | { readonly kind: "restore-machines"; readonly addrs: readonly string[] }
+  | { readonly kind: "set-variable"; readonly name: string; readonly value: string; readonly secret: boolean }
+  | { readonly kind: "remove-variables"; readonly names: readonly string[] }
+  | AddJobs
+  | AddMatrix
+  | { readonly kind: "cancel-jobs"; readonly jids: readonly number[]; readonly forget: boolean; /** Named as a set: ended jobs are passed over. */ readonly lenient: boolean }
+  | { readonly kind: "hold-jobs"; readonly jids: readonly number[]; readonly lenient: boolean }
+  | { readonly kind: "unhold-jobs"; readonly jids: readonly number[]; readonly lenient: boolean };
+
+export interface AddJobs {
+  readonly kind: "add-jobs";
+  readonly class: string;
+  readonly cmd: string;
+  readonly copyTo: string | null;
+  readonly count: number;
+  readonly retry: RetryPolicy | null;
+  readonly timeoutSeconds: number | null;
+  readonly tag: number | null;
+  readonly notify: boolean;
+}
+
+export interface AddMatrix extends Omit<AddJobs, "kind" | "tag"> {
+  readonly kind: "add-matrix";
+  readonly keys: readonly MatrixKey[];
+}
+
+/** Observations about runs carry the run id: one about an earlier run of the job is stale and ignored. */
+export type Fact =
+  | { readonly kind: "run-started"; readonly jid: number; readonly runId: string; readonly at: number }
+  | { readonly kind: "run-not-started"; readonly jid: number; readonly runId: string; readonly problem: Problem }
+  | {
+      readonly kind: "run-exited";
+      readonly jid: number;
+      readonly runId: string;
+      readonly startedAt: number | null;
+      readonly at: number;
+      readonly exitCode: number;
+      readonly prefixes: readonly string[];
+      /** A RESULTS line that cannot be used. */
+      readonly invalidLine: Problem | null;
+    }
+  | { readonly kind: "run-lost"; readonly jid: number; readonly runId: string; readonly problem: Problem; readonly sessionEmpty: boolean }
+  /** Alive again after it was unknown. */
+  | { readonly kind: "run-found"; readonly jid: number; readonly runId: string; readonly startedAt: number }
+  | { readonly kind: "results-copied"; readonly jid: number; readonly runId: string; readonly results: CopiedResults; readonly warning: Problem | null }
+  | { readonly kind: "results-failed"; readonly jid: number; readonly runId: string; readonly problem: Problem }
+  | { readonly kind: "timeout-reached"; readonly jid: number; readonly runId: string }
+  | { readonly kind: "back-off-over"; readonly jid: number }
+  | { readonly kind: "machine-unreachable"; readonly addr: string; readonly problem: Problem }
+  | { readonly kind: "machine-reachable"; readonly addr: string };
+
+/** What decide may not find out by itself. */
+export interface Context {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly limits: Limits;
+}
+
+export interface Limits {
+  readonly backOffFirstMs: number;
+  readonly backOffMaxMs: number;
+  /** Counted failures in a row that quarantine a machine. */
+  readonly quarantineAfterFailures: number;
+  /** Jobs that have not ended. */
+  readonly queuedJobsMax: number;
+  readonly variablesMax: number;
+  readonly variableBytesMax: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  backOffFirstMs: 10_000,
+  backOffMaxMs: 600_000,
+  quarantineAfterFailures: 4,
+  queuedJobsMax: 200_000,
+  variablesMax: 1_000,
+  variableBytesMax: 65_536,
+};
+
+/** Names the attempt that the scheduler is about to make: a random run id and the paths of its logs. */
+export type NewRun = (jid: number, machine: string) => Run;

@@ -1,0 +1,150 @@
+/** Rules for what people ask of jobs: queue, cancel, hold. */
+import { isClassName } from "./address.ts";
+import type { AddJobs, AddMatrix, Context, UserCommand } from "./command.ts";
+import { accepted, type Decision, refused } from "./decide.ts";
+import type { Event } from "./event.ts";
+import { isEnded, type Job, type JobSpec, type StopRequest } from "./job.ts";
+import { cellCount } from "./matrix.ts";
+import { isVariableName } from "./names.ts";
+import { placeholderNames } from "./placeholders.ts";
+import { problem } from "./problem.ts";
+import { machineAt, type State } from "./state.ts";
+import { captureVariables } from "./variables.ts";
+
+type JobCommand = Extract<UserCommand, { readonly kind: "add-jobs" | "add-matrix" | "cancel-jobs" | "hold-jobs" | "unhold-jobs" }>;
+type PerJob = Extract<JobCommand, { readonly jids: readonly number[] }>;
+
+export function decideJobCommand(state: State, command: JobCommand, context: Context): Decision {
+  switch (command.kind) {
+    case "add-jobs":
+      return decideAdd(state, command, context);
+    case "add-matrix":
+      return decideMatrix(state, command, context);
+    case "cancel-jobs":
+      return perJob(state, command, (job) => cancelEvents(state, job, command, context));
+    case "hold-jobs":
+      return perJob(state, command, (job) =>
+        job.state.kind === "waiting" ? [{ kind: "job-held", at: context.now, jid: job.jid }] : "job-not-waiting",
+      );
+    case "unhold-jobs":
+      return perJob(state, command, (job) =>
+        job.state.kind === "held" ? [{ kind: "job-unheld", at: context.now, jid: job.jid }] : "job-not-held",
+      );
+  }
+}
+
+function decideAdd(state: State, command: AddJobs, context: Context): Decision {
+  const { tag, count, timeoutSeconds } = command;
+  if (tag !== null && !state.tags.has(tag)) return refused("no-such-tag", { id: tag });
+  const spec = specOf(state, command, []);
+  if (spec.kind === "refused") return spec.decision;
+  const overflow = queueOverflow(state, count, context);
+  if (overflow !== null) return overflow;
+  const first = state.nextId;
+  return accepted([{ kind: "jobs-added", at: context.now, first, count, spec: spec.spec, timeoutSeconds, tag }], { kind: "jobs", first, count });
+}
+
+function decideMatrix(state: State, command: AddMatrix, context: Context): Decision {
+  const { keys, count: repeats, timeoutSeconds } = command;
+  const names = keys.map((key) => key.name);
+  const bad = names.find((name) => !isVariableName(name));
+  if (bad !== undefined) return refused("bad-variable-name", { name: bad });
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) return refused("bad-matrix", { reason: "name-twice", name: twice });
+  const empty = keys.find((key) => key.values.length === 0);
+  if (empty !== undefined || keys.length === 0) return refused("bad-matrix", { reason: "no-values", name: empty?.name ?? "" });
+  const spec = specOf(state, command, names);
+  if (spec.kind === "refused") return spec.decision;
+  const count = cellCount(keys, repeats);
+  const overflow = queueOverflow(state, count, context);
+  if (overflow !== null) return overflow;
+  const id = state.nextId;
+  const first = id + 1;
+  return accepted([{ kind: "matrix-added", at: context.now, id, first, keys, repeats, spec: spec.spec, timeoutSeconds }], {
+    kind: "matrix",
+    id,
+    first,
+    count,
+  });
+}
+
+type SpecOutcome = { readonly kind: "spec"; readonly spec: JobSpec } | { readonly kind: "refused"; readonly decision: Decision };
+
+function specOf(state: State, command: AddJobs | AddMatrix, matrixNames: readonly string[]): SpecOutcome {
+  const { cmd, copyTo, retry, notify } = command;
+  if (!isClassName(command.class)) return { kind: "refused", decision: refused("bad-class-name", { class: command.class }) };
+  if (cmd.trim() === "") return { kind: "refused", decision: refused("bad-command", { reason: "empty" }) };
+  if (cmd.includes("\0")) return { kind: "refused", decision: refused("bad-command", { reason: "nul" }) };
+  const { variables, secrets } = captureVariables(state, [cmd, copyTo ?? ""], matrixNames);
+  // A folder's name is seen by everyone who lists it.
+  const exposed = secrets.find((name) => placeholderNames(copyTo ?? "").includes(name));
+  if (exposed !== undefined) return { kind: "refused", decision: refused("bad-placeholder", { name: exposed, reason: "secret-in-path" }) };
+  return { kind: "spec", spec: { kind: "job", class: command.class, cmd, copyTo, retry, notify, variables, secrets } };
+}
+
+function queueOverflow(state: State, added: number, context: Context): Decision | null {
+  const { waiting, held, running, copying, unknown } = state.counts;
+  const max = context.limits.queuedJobsMax;
+  if (waiting + held + running + copying + unknown + added <= max) return null;
+  return refused("limit-exceeded", { what: "queued-jobs", max });
+}
+
+/** Does all it can; each job that refuses is named in the answer. */
+function perJob(state: State, command: PerJob, eventsOf: (job: Job) => readonly Event[] | string): Decision {
+  const events: Event[] = [];
+  const failed: { jid: number; code: string }[] = [];
+  for (const jid of new Set(command.jids)) {
+    const job = state.jobs.get(jid);
+    const outcome = job === undefined ? "no-such-job" : eventsOf(job);
+    if (typeof outcome !== "string") events.push(...outcome);
+    else if (!command.lenient) failed.push({ jid, code: outcome });
+  }
+  return accepted(events, { kind: "per-job", failed });
+}
+
+function cancelEvents(state: State, job: Job, command: { readonly forget: boolean }, context: Context): readonly Event[] | string {
+  if (isEnded(job.state)) {
+    const retry = liveRetry(state, job);
+    const stopped = retry === null ? [] : stopEvents(state, retry, { cause: "user", at: context.now, forget: command.forget });
+    if (command.forget) return [...stopped, { kind: "job-forgotten", jid: job.jid }];
+    return retry === null ? "job-ended" : stopped;
+  }
+  return stopEvents(state, job, { cause: "user", at: context.now, forget: command.forget });
+}
+
+/** The attempt that goes on in the job's name. */
+function liveRetry(state: State, job: Job): Job | null {
+  for (let next = job.retriedBy; next !== null; ) {
+    const retry = state.jobs.get(next);
+    if (retry === undefined) return null;
+    if (!isEnded(retry.state)) return retry;
+    next = retry.retriedBy;
+  }
+  return null;
+}
+
+/** What stops a job that has not ended. For one that runs the terminal fact follows the observed death. */
+export function stopEvents(state: State, job: Job, stop: StopRequest): readonly Event[] {
+  const canceled = (code: "canceled" | "machine-removed" | "processes-may-still-run"): readonly Event[] => [
+    { kind: "job-canceled", at: stop.at, jid: job.jid, exitCode: null, problem: problem(code) },
+    ...(stop.forget ? [{ kind: "job-forgotten", jid: job.jid } as const] : []),
+  ];
+  switch (job.state.kind) {
+    case "waiting":
+    case "held":
+    case "copying":
+      return canceled(stop.cause === "machine-removed" ? "machine-removed" : "canceled");
+    case "unknown":
+      return canceled("processes-may-still-run");
+    case "starting":
+    case "running": {
+      const unreachable = machineAt(state, job.state.run.machine)?.health.kind === "unreachable";
+      if (job.state.stop !== null && unreachable && stop.cause === "user") return canceled("processes-may-still-run");
+      return [{ kind: "job-stop-requested", jid: job.jid, stop }];
+    }
+    case "done":
+    case "failed":
+    case "canceled":
+      return [];
+  }
+}

@@ -1,0 +1,76 @@
+/** The rules: what a command makes happen in a state, or why it is refused. Pure; see apply.ts for the consequences. */
+import { decideFact } from "./decide-fact.ts";
+import { decideJobCommand } from "./decide-job.ts";
+import { decideMachineCommand } from "./decide-machine.ts";
+import type { Command, Context } from "./command.ts";
+import type { Event } from "./event.ts";
+import { isVariableName } from "./names.ts";
+import { BUILT_IN_NAMES } from "./placeholders.ts";
+import type { Answer, State } from "./state.ts";
+
+export type Decision =
+  | { readonly kind: "accepted"; readonly events: readonly Event[]; readonly answer: Answer }
+  | { readonly kind: "refused"; readonly code: RefusalCode; readonly data: Readonly<Record<string, string | number>> };
+
+export type RefusalCode =
+  | "no-such-job"
+  | "no-such-machine"
+  | "no-such-tag"
+  | "no-such-variable"
+  | "bad-machine-name"
+  | "bad-class-name"
+  | "bad-variable-name"
+  | "bad-command"
+  | "bad-placeholder"
+  | "bad-matrix"
+  | "limit-exceeded";
+
+export function decide(state: State, command: Command, context: Context): Decision {
+  switch (command.kind) {
+    case "add-machines":
+    case "move-machines":
+    case "remove-machines":
+    case "restore-machines":
+      return decideMachineCommand(state, command, context);
+    case "set-variable": {
+      const { name, value, secret } = command;
+      if (!isVariableName(name)) return refused("bad-variable-name", { name });
+      if ((BUILT_IN_NAMES as readonly string[]).includes(name)) return refused("bad-variable-name", { name, reason: "built-in" });
+      if (value.length > context.limits.variableBytesMax) return refused("limit-exceeded", { what: "variable", max: context.limits.variableBytesMax });
+      if (!state.variables.has(name) && state.variables.size >= context.limits.variablesMax) {
+        return refused("limit-exceeded", { what: "variables", max: context.limits.variablesMax });
+      }
+      return accepted([{ kind: "variable-set", variable: secret ? { kind: "secret", name } : { kind: "plain", name, value } }]);
+    }
+    case "remove-variables": {
+      const present = command.names.filter((name) => state.variables.has(name));
+      return accepted(present.map((name) => ({ kind: "variable-removed", name })));
+    }
+    case "add-jobs":
+    case "add-matrix":
+    case "cancel-jobs":
+    case "hold-jobs":
+    case "unhold-jobs":
+      return decideJobCommand(state, command, context);
+    case "run-started":
+    case "run-not-started":
+    case "run-exited":
+    case "run-lost":
+    case "run-found":
+    case "results-copied":
+    case "results-failed":
+    case "timeout-reached":
+    case "back-off-over":
+    case "machine-unreachable":
+    case "machine-reachable":
+      return accepted(decideFact(state, command, context));
+  }
+}
+
+export function accepted(events: readonly Event[], answer: Answer = { kind: "done" }): Decision {
+  return { kind: "accepted", events, answer };
+}
+
+export function refused(code: RefusalCode, data: Readonly<Record<string, string | number>> = {}): Decision {
+  return { kind: "refused", code, data };
+}

@@ -1,0 +1,61 @@
+/** What is true of every state that can be reached. Checked after every event in tests and by `expjobserver check`. */
+import { addCounts, isReady } from "./apply-job.ts";
+import { isEnded, occupiedMachine } from "./job.ts";
+import { canTakeJobs, jobOn } from "./machine.ts";
+import { machineAt, type State } from "./state.ts";
+
+/** The violations, each a sentence; empty when all is well. */
+export function violations(state: State): readonly string[] {
+  return [...jobViolations(state), ...machineViolations(state), ...indexViolations(state)];
+}
+
+function* jobViolations(state: State): Generator<string> {
+  const holders = new Map<string, number>();
+  for (const [jid, job] of state.jobs) {
+    if (jid !== job.jid) yield `job ${job.jid} is filed under ${jid}`;
+    if (jid >= state.nextId) yield `job ${jid} has an id that is not drawn yet`;
+    const addr = occupiedMachine(job.state);
+    if (addr === null) continue;
+    const other = holders.get(addr);
+    if (other !== undefined) yield `jobs ${other} and ${jid} both hold ${addr}`;
+    holders.set(addr, jid);
+    const machine = machineAt(state, addr);
+    if (machine === undefined) yield `job ${jid} holds ${addr}, which is not in the pool`;
+    else if (jobOn(machine) !== jid) yield `job ${jid} holds ${addr}, which does not know of it`;
+  }
+}
+
+function* machineViolations(state: State): Generator<string> {
+  for (const [slot, machine] of state.machines) {
+    if (state.slots.get(machine.addr) !== slot) yield `${machine.addr} is not found under its address`;
+    const jid = jobOn(machine);
+    const job = jid === null ? undefined : state.jobs.get(jid);
+    if (jid !== null && (job === undefined || occupiedMachine(job.state) !== machine.addr)) {
+      yield `${machine.addr} is said to run job ${jid}, which does not hold it`;
+    }
+    const order = machine.assignment.kind === "free" ? machine.assignment.order : null;
+    const listed = order !== null && state.free.get(machine.class)?.get(order) === slot;
+    if (listed !== canTakeJobs(machine)) yield `${machine.addr} is ${listed ? "" : "not "}among the free machines of ${machine.class}`;
+  }
+  let free = 0;
+  for (const queue of state.free.values()) free += queue.size;
+  const able = [...state.machines.values()].filter(canTakeJobs).length;
+  if (free !== able) yield `${free} machines are listed as free, ${able} are`;
+}
+
+function* indexViolations(state: State): Generator<string> {
+  let listed = 0;
+  for (const queue of state.ready.values()) listed += queue.size;
+  const ready = [...state.jobs.values()].filter(isReady);
+  if (listed !== ready.length) yield `${listed} jobs are listed as ready, ${ready.length} are`;
+  for (const job of ready) {
+    if (state.ready.get(job.spec.class)?.has(job.jid) !== true) yield `job ${job.jid} is ready but not listed`;
+  }
+  const live = addCounts([...state.jobs.values()].filter((job) => !isEnded(job.state)));
+  for (const kind of ["waiting", "held", "running", "copying", "unknown"] as const) {
+    if (live[kind] !== state.counts[kind]) yield `${state.counts[kind]} jobs are counted as ${kind}, ${live[kind]} are`;
+  }
+  for (const kind of ["done", "failed", "canceled"] as const) {
+    if (state.counts[kind] < 0) yield `the count of ${kind} jobs is negative`;
+  }
+}
