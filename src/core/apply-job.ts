@@ -51,6 +51,19 @@ export function recallJob(state: State, job: Job): State {
   return isEnded(job.state) && !state.jobs.has(job.jid) ? { ...state, jobs: state.jobs.set(job.jid, job) } : state;
 }
 
+/** Takes ended jobs out of memory; their history blocks have them and they stay counted. */
+export function archiveJobs(state: State, jids: readonly number[], requestsBefore: number): State {
+  let { jobs, requests } = state;
+  for (const jid of jids) {
+    const job = jobs.get(jid);
+    if (job !== undefined && isEnded(job.state)) jobs = jobs.delete(jid);
+  }
+  for (const request of state.requests.values()) {
+    if (request.at < requestsBefore) requests = requests.delete(request.id);
+  }
+  return { ...state, jobs, requests };
+}
+
 export function addCounts(jobs: readonly Job[], counts: JobCounts = NO_JOBS): JobCounts {
   const next: Record<keyof JobCounts, number> = { ...counts };
   for (const job of jobs) next[countedAs(job.state.kind)]++;

@@ -1,5 +1,5 @@
 /** How a change of machines reaches the index of free ones; the only code that writes it. */
-import { canTakeJobs, type CountedFailure, type Health, type Machine, TEMPLATE_MACHINES_MAX } from "./machine.ts";
+import { type CountedFailure, canTakeJobs, type Health, type Machine, TEMPLATE_MACHINES_MAX } from "./machine.ts";
 import { IntMap } from "./persistent-map.ts";
 import { machineAt, type State } from "./state.ts";
 
@@ -28,8 +28,7 @@ export function moveMachine(state: State, addr: string, className: string, at: n
   const machine = machineAt(state, addr);
   if (machine === undefined) return state;
   const { assignment } = machine;
-  const staying: Machine["assignment"] =
-    assignment.kind === "leaving" ? { kind: "busy", since: at, jid: assignment.jid } : assignment;
+  const staying: Machine["assignment"] = assignment.kind === "leaving" ? { kind: "busy", since: at, jid: assignment.jid } : assignment;
   return putMachine(state, machine, { ...machine, class: className, assignment: staying, health: { kind: "ok" }, failures: [] });
 }
 
@@ -69,8 +68,7 @@ export function release(state: State, addr: string, jid: number, at: number): St
 
 export function recordSuccess(state: State, addr: string, template: string): State {
   const machine = machineAt(state, addr);
-  const cleared =
-    machine === undefined || machine.failures.length === 0 ? state : putMachine(state, machine, { ...machine, failures: [] });
+  const cleared = machine === undefined || machine.failures.length === 0 ? state : putMachine(state, machine, { ...machine, failures: [] });
   return remember(cleared, template, addr, "succeededOn");
 }
 

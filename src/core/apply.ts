@@ -2,11 +2,12 @@
  * The one reducer: running and replaying are the same function. Total over events; an event that does not
  * fit the state is a defect or damage and throws IllegalEvent, because guessing would lose jobs.
  */
+
+import { addCounts, addJobs, archiveJobs, changeJob, forgetJob, recallJob } from "./apply-job.ts";
+import { addMachine, moveMachine, occupy, recordFailure, recordSuccess, release, removeMachine, setHealth } from "./apply-machine.ts";
 import type { Event, JobFailed, JobsAdded, MatrixAdded } from "./event.ts";
 import type { EndedState, Job, JobState } from "./job.ts";
 import { occupiedMachine } from "./job.ts";
-import { moveMachine, occupy, recordFailure, recordSuccess, release, removeMachine, setHealth, addMachine } from "./apply-machine.ts";
-import { addCounts, addJobs, changeJob, forgetJob, recallJob } from "./apply-job.ts";
 import { cellCount } from "./matrix.ts";
 import type { State } from "./state.ts";
 import { type JobEvent, nextKind } from "./transitions.ts";
@@ -39,6 +40,8 @@ export function apply(state: State, event: Event): State {
       return applyMatrixAdded(state, event);
     case "job-recalled":
       return recallJob(state, event.job);
+    case "jobs-archived":
+      return archiveJobs(state, event.jids, event.requestsBefore);
     case "request-answered":
       return { ...state, requests: state.requests.set(event.id, { id: event.id, at: event.at, answer: event.answer }) };
     case "job-forgotten":

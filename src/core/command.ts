@@ -1,5 +1,5 @@
 /** What can be asked of the state: by a person, or by the daemon when it has observed something. */
-import type { CopiedResults, RetryPolicy, Run } from "./job.ts";
+import type { CopiedResults, Job, RetryPolicy, Run } from "./job.ts";
 import type { MatrixKey } from "./matrix.ts";
 import type { Problem } from "./problem.ts";
 
@@ -14,7 +14,13 @@ export type UserCommand =
   | { readonly kind: "remove-variables"; readonly names: readonly string[] }
   | AddJobs
   | AddMatrix
-  | { readonly kind: "cancel-jobs"; readonly jids: readonly number[]; readonly forget: boolean; /** Named as a set: ended jobs are passed over. */ readonly lenient: boolean }
+  | {
+      readonly kind: "cancel-jobs";
+      readonly jids: readonly number[] /** Ended jobs named, as read from history. */;
+      readonly recalled: readonly Job[];
+      readonly forget: boolean /** Named as a set: ended jobs are passed over. */;
+      readonly lenient: boolean;
+    }
   | { readonly kind: "hold-jobs"; readonly jids: readonly number[]; readonly lenient: boolean }
   | { readonly kind: "unhold-jobs"; readonly jids: readonly number[]; readonly lenient: boolean };
 
@@ -53,12 +59,25 @@ export type Fact =
   | { readonly kind: "run-lost"; readonly jid: number; readonly runId: string; readonly problem: Problem; readonly sessionEmpty: boolean }
   /** Alive again after it was unknown. */
   | { readonly kind: "run-found"; readonly jid: number; readonly runId: string; readonly startedAt: number }
-  | { readonly kind: "results-copied"; readonly jid: number; readonly runId: string; readonly results: CopiedResults; readonly warning: Problem | null }
+  | {
+      readonly kind: "results-copied";
+      readonly jid: number;
+      readonly runId: string;
+      readonly results: CopiedResults;
+      readonly warning: Problem | null;
+    }
   | { readonly kind: "results-failed"; readonly jid: number; readonly runId: string; readonly problem: Problem }
+  /** Files of an ended job got another name, or were fetched later. */
+  | { readonly kind: "results-changed"; readonly job: Job; readonly results: CopiedResults }
   | { readonly kind: "timeout-reached"; readonly jid: number; readonly runId: string }
   | { readonly kind: "back-off-over"; readonly jid: number }
   | { readonly kind: "machine-unreachable"; readonly addr: string; readonly problem: Problem }
-  | { readonly kind: "machine-reachable"; readonly addr: string };
+  | { readonly kind: "machine-reachable"; readonly addr: string }
+  /** These ended jobs, as they are in `jobs`, are in history blocks now. */
+  | { readonly kind: "jobs-in-history"; readonly jobs: readonly Job[] };
+
+/** How long an answer is kept for a client that asks again with the same request id. */
+export const REQUEST_KEPT_MS = 7 * 86_400_000;
 
 /** What decide may not find out by itself. */
 export interface Context {

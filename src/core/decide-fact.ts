@@ -1,14 +1,15 @@
 /** Rules for what the daemon observes. A fact that no longer fits (a late one, of an earlier run) makes nothing happen. */
-import type { Context, Fact } from "./command.ts";
+import { type Context, type Fact, REQUEST_KEPT_MS } from "./command.ts";
 import type { Event } from "./event.ts";
 import type { Job, RunningState } from "./job.ts";
 import { runOf } from "./job.ts";
-import { problem, type Problem } from "./problem.ts";
+import { type Problem, problem } from "./problem.ts";
 import { backOffMs, countsAgainstMachine, mayRetry } from "./retry.ts";
 import { signalName } from "./signal.ts";
 import { machineAt, type State } from "./state.ts";
 
 type RunFact = Extract<Fact, { readonly runId: string }>;
+type RunningJob = Job & { readonly state: RunningState };
 type Exit = Extract<Fact, { readonly kind: "run-exited" }>;
 
 export function decideFact(state: State, fact: Fact, context: Context): readonly Event[] {
@@ -18,10 +19,24 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
       const due = job?.state.kind === "waiting" && job.state.notBefore !== null;
       return due ? [{ kind: "job-due", at: context.now, jid: fact.jid }] : [];
     }
+    case "jobs-in-history": {
+      const jids = fact.jobs.filter((job) => state.jobs.get(job.jid) === job).map((job) => job.jid);
+      return [{ kind: "jobs-archived", jids, requestsBefore: context.now - REQUEST_KEPT_MS }];
+    }
+    case "results-changed": {
+      const { jid } = fact.job;
+      const known = state.jobs.get(jid);
+      const kind = (known ?? fact.job).state.kind;
+      if (kind !== "done" && kind !== "failed") return [];
+      const recalled: readonly Event[] = known === undefined ? [{ kind: "job-recalled", job: fact.job }] : [];
+      return [...recalled, { kind: "job-results-changed", at: context.now, jid, results: fact.results }];
+    }
     case "machine-unreachable":
       return unreachableEvents(state, fact.addr, fact.problem, context);
     case "machine-reachable":
-      return machineAt(state, fact.addr)?.health.kind === "unreachable" ? [{ kind: "machine-recovered", at: context.now, addr: fact.addr }] : [];
+      return machineAt(state, fact.addr)?.health.kind === "unreachable"
+        ? [{ kind: "machine-recovered", at: context.now, addr: fact.addr }]
+        : [];
     case "run-started":
     case "run-not-started":
     case "run-exited":
@@ -72,15 +87,18 @@ function exitEvents(state: State, job: Job, exit: Exit, context: Context): reado
   switch (job.state.kind) {
     case "starting": {
       const started: RunningState = { kind: "running", run: job.state.run, startedAt, stop: job.state.stop };
-      return [{ kind: "job-started", at: startedAt, jid: job.jid }, ...runningExitEvents(state, job, started, exit, context)];
+      return [{ kind: "job-started", at: startedAt, jid: job.jid }, ...runningExitEvents(state, { ...job, state: started }, exit, context)];
     }
     case "unknown": {
       if (!job.state.holdsMachine) return [];
       const found: RunningState = { kind: "running", run: job.state.run, startedAt, stop: null };
-      return [{ kind: "job-found", at: context.now, jid: job.jid, startedAt }, ...runningExitEvents(state, job, found, exit, context)];
+      return [
+        { kind: "job-found", at: context.now, jid: job.jid, startedAt },
+        ...runningExitEvents(state, { ...job, state: found }, exit, context),
+      ];
     }
     case "running":
-      return runningExitEvents(state, job, job.state, exit, context);
+      return runningExitEvents(state, { ...job, state: job.state }, exit, context);
     case "waiting":
     case "held":
     case "copying":
@@ -91,12 +109,13 @@ function exitEvents(state: State, job: Job, exit: Exit, context: Context): reado
   }
 }
 
-function runningExitEvents(state: State, job: Job, running: RunningState, exit: Exit, context: Context): readonly Event[] {
+/** @param job running, or as it would be had its start been seen */
+function runningExitEvents(state: State, job: RunningJob, exit: Exit, context: Context): readonly Event[] {
   const { at, exitCode, prefixes } = exit;
-  const { jid, spec } = job;
+  const { jid, spec, state: running } = job;
   if (running.stop !== null && running.stop.cause !== "timeout") {
     const code = running.stop.cause === "user" ? "canceled" : "machine-removed";
-    return canceledEvents({ ...job, state: running }, { at, exitCode, problem: problem(code) });
+    return canceledEvents(job, { at, exitCode, problem: problem(code) });
   }
   if (running.stop !== null) {
     const timedOut = problem("timed-out", { seconds: String(job.timeoutSeconds ?? 0) });
@@ -167,12 +186,24 @@ function notStartedEvents(state: State, job: Job, reason: Problem, context: Cont
   if (job.state.kind !== "starting") return [];
   const { stop, run } = job.state;
   const { now } = context;
-  if (stop !== null) return canceledEvents(job, { at: now, exitCode: null, problem: problem(stop.cause === "machine-removed" ? "machine-removed" : "canceled") });
+  if (stop !== null)
+    return canceledEvents(job, {
+      at: now,
+      exitCode: null,
+      problem: problem(stop.cause === "machine-removed" ? "machine-removed" : "canceled"),
+    });
   const back: Event = { kind: "job-not-started", at: now, jid: job.jid, notBefore: null, problem: reason };
   return [...machineEvents(state, run.machine, reason, context), back];
 }
 
-const REACH_PROBLEMS: readonly string[] = ["unreachable", "authentication-refused", "agent-unreachable", "shell-unusable", "ssh-config-invalid", "run-directory-failed"];
+const REACH_PROBLEMS: readonly string[] = [
+  "unreachable",
+  "authentication-refused",
+  "agent-unreachable",
+  "shell-unusable",
+  "ssh-config-invalid",
+  "run-directory-failed",
+];
 
 function machineEvents(state: State, addr: string, reason: Problem, context: Context): readonly Event[] {
   if (reason.code.startsWith("host-key-") || REACH_PROBLEMS.includes(reason.code)) return unreachableEvents(state, addr, reason, context);

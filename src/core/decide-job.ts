@@ -1,7 +1,8 @@
 /** Rules for what people ask of jobs: queue, cancel, hold. */
 import { isClassName } from "./address.ts";
+import { applyAll } from "./apply.ts";
 import type { AddJobs, AddMatrix, Context, UserCommand } from "./command.ts";
-import { accepted, type Decision, refused } from "./decide.ts";
+import { accepted, type Decision, refused } from "./decision.ts";
 import type { Event } from "./event.ts";
 import { isEnded, type Job, type JobSpec, type StopRequest } from "./job.ts";
 import { cellCount } from "./matrix.ts";
@@ -21,7 +22,7 @@ export function decideJobCommand(state: State, command: JobCommand, context: Con
     case "add-matrix":
       return decideMatrix(state, command, context);
     case "cancel-jobs":
-      return perJob(state, command, (job) => cancelEvents(state, job, command, context));
+      return decideCancel(state, command, context);
     case "hold-jobs":
       return perJob(state, command, (job) =>
         job.state.kind === "waiting" ? [{ kind: "job-held", at: context.now, jid: job.jid }] : "job-not-waiting",
@@ -41,7 +42,11 @@ function decideAdd(state: State, command: AddJobs, context: Context): Decision {
   const overflow = queueOverflow(state, count, context);
   if (overflow !== null) return overflow;
   const first = state.nextId;
-  return accepted([{ kind: "jobs-added", at: context.now, first, count, spec: spec.spec, timeoutSeconds, tag }], { kind: "jobs", first, count });
+  return accepted([{ kind: "jobs-added", at: context.now, first, count, spec: spec.spec, timeoutSeconds, tag }], {
+    kind: "jobs",
+    first,
+    count,
+  });
 }
 
 function decideMatrix(state: State, command: AddMatrix, context: Context): Decision {
@@ -80,6 +85,13 @@ function specOf(state: State, command: AddJobs | AddMatrix, matrixNames: readonl
   const exposed = secrets.find((name) => placeholderNames(copyTo ?? "").includes(name));
   if (exposed !== undefined) return { kind: "refused", decision: refused("bad-placeholder", { name: exposed, reason: "secret-in-path" }) };
   return { kind: "spec", spec: { kind: "job", class: command.class, cmd, copyTo, retry, notify, variables, secrets } };
+}
+
+/** Ended jobs that are in history are brought back first: the events that follow concern them. */
+function decideCancel(state: State, command: Extract<JobCommand, { kind: "cancel-jobs" }>, context: Context): Decision {
+  const recalls = command.recalled.filter((job) => !state.jobs.has(job.jid)).map((job): Event => ({ kind: "job-recalled", job }));
+  const decision = perJob(applyAll(state, recalls), command, (job) => cancelEvents(state, job, command, context));
+  return decision.kind === "accepted" && decision.events.length > 0 ? { ...decision, events: [...recalls, ...decision.events] } : decision;
 }
 
 function queueOverflow(state: State, added: number, context: Context): Decision | null {

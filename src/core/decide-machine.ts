@@ -1,10 +1,10 @@
 /** Rules for the pool. */
 import { isClassName, isMachineName } from "./address.ts";
 import type { Context, UserCommand } from "./command.ts";
-import { accepted, type Decision, refused } from "./decide.ts";
+import { stopEvents } from "./decide-job.ts";
+import { accepted, type Decision, refused } from "./decision.ts";
 import type { Event } from "./event.ts";
 import { jobOn } from "./machine.ts";
-import { stopEvents } from "./decide-job.ts";
 import { machineAt, type State } from "./state.ts";
 
 type MachineCommand = Extract<UserCommand, { readonly addrs: readonly string[] }>;

@@ -1,29 +1,13 @@
 /** The rules: what a command makes happen in a state, or why it is refused. Pure; see apply.ts for the consequences. */
+
+import type { Command, Context } from "./command.ts";
 import { decideFact } from "./decide-fact.ts";
 import { decideJobCommand } from "./decide-job.ts";
 import { decideMachineCommand } from "./decide-machine.ts";
-import type { Command, Context } from "./command.ts";
-import type { Event } from "./event.ts";
+import { accepted, type Decision, refused } from "./decision.ts";
 import { isVariableName } from "./names.ts";
 import { BUILT_IN_NAMES } from "./placeholders.ts";
-import type { Answer, State } from "./state.ts";
-
-export type Decision =
-  | { readonly kind: "accepted"; readonly events: readonly Event[]; readonly answer: Answer }
-  | { readonly kind: "refused"; readonly code: RefusalCode; readonly data: Readonly<Record<string, string | number>> };
-
-export type RefusalCode =
-  | "no-such-job"
-  | "no-such-machine"
-  | "no-such-tag"
-  | "no-such-variable"
-  | "bad-machine-name"
-  | "bad-class-name"
-  | "bad-variable-name"
-  | "bad-command"
-  | "bad-placeholder"
-  | "bad-matrix"
-  | "limit-exceeded";
+import type { State } from "./state.ts";
 
 export function decide(state: State, command: Command, context: Context): Decision {
   switch (command.kind) {
@@ -36,7 +20,8 @@ export function decide(state: State, command: Command, context: Context): Decisi
       const { name, value, secret } = command;
       if (!isVariableName(name)) return refused("bad-variable-name", { name });
       if ((BUILT_IN_NAMES as readonly string[]).includes(name)) return refused("bad-variable-name", { name, reason: "built-in" });
-      if (value.length > context.limits.variableBytesMax) return refused("limit-exceeded", { what: "variable", max: context.limits.variableBytesMax });
+      if (value.length > context.limits.variableBytesMax)
+        return refused("limit-exceeded", { what: "variable", max: context.limits.variableBytesMax });
       if (!state.variables.has(name) && state.variables.size >= context.limits.variablesMax) {
         return refused("limit-exceeded", { what: "variables", max: context.limits.variablesMax });
       }
@@ -63,14 +48,8 @@ export function decide(state: State, command: Command, context: Context): Decisi
     case "back-off-over":
     case "machine-unreachable":
     case "machine-reachable":
+    case "results-changed":
+    case "jobs-in-history":
       return accepted(decideFact(state, command, context));
   }
-}
-
-export function accepted(events: readonly Event[], answer: Answer = { kind: "done" }): Decision {
-  return { kind: "accepted", events, answer };
-}
-
-export function refused(code: RefusalCode, data: Readonly<Record<string, string | number>> = {}): Decision {
-  return { kind: "refused", code, data };
 }

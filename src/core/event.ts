@@ -27,7 +27,13 @@ export type Event =
   | { readonly kind: "job-starting"; readonly at: number; readonly jid: number; readonly run: Run }
   | { readonly kind: "job-started"; readonly at: number; readonly jid: number }
   /** Proven: the run id was claimed by us or never left this process. */
-  | { readonly kind: "job-not-started"; readonly at: number; readonly jid: number; readonly notBefore: number | null; readonly problem: Problem }
+  | {
+      readonly kind: "job-not-started";
+      readonly at: number;
+      readonly jid: number;
+      readonly notBefore: number | null;
+      readonly problem: Problem;
+    }
   | { readonly kind: "job-stop-requested"; readonly jid: number; readonly stop: StopRequest }
   /** Exit 0 with results to fetch. */
   | { readonly kind: "job-copying"; readonly at: number; readonly jid: number; readonly prefixes: readonly string[] }
@@ -42,6 +48,8 @@ export type Event =
   | { readonly kind: "job-recalled"; readonly job: Job }
   /** Results of an ended job, fetched or moved later. */
   | { readonly kind: "job-results-changed"; readonly at: number; readonly jid: number; readonly results: CopiedResults }
+  /** Ended jobs that are now in history blocks leave the memory, and answers older than a week with them. */
+  | { readonly kind: "jobs-archived"; readonly jids: readonly number[]; readonly requestsBefore: number }
   | { readonly kind: "request-answered"; readonly at: number; readonly id: string; readonly answer: Answer };
 
 export interface JobsAdded {

@@ -27,7 +27,7 @@ export interface RetryPolicy {
 export interface Job {
   readonly jid: number;
   readonly spec: JobSpec;
-  readonly matrix: { readonly id: number; /** Index in the order of nested loops, repeats included. */ readonly cell: number } | null;
+  readonly matrix: { readonly id: number /** Index in the order of nested loops, repeats included. */; readonly cell: number } | null;
   readonly tag: number | null;
   /** From 1; a retry is a new job with one more. */
   readonly attempt: number;

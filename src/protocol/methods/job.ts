@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { mutates, reads, streams } from "../method.ts";
 import { problemSchema } from "../problem.ts";
-import { selectorsSchema } from "../selector.ts";
+import { idSchema, selectorsSchema } from "../selector.ts";
 
 export const COMMAND_BYTES_MAX = 65_536;
 export const JOBS_A_REQUEST_MAX = 200_000;
@@ -85,7 +85,16 @@ const failedJobs = v.array(v.object({ id: v.number(), code: v.string() }));
 
 export const jobMethods = {
   "job.add": mutates(
-    v.object({ class: className, cmd: command, cp_results: copyTo, count, retry, timeout: timeoutSeconds, tag: v.nullable(v.number()), notify: v.boolean() }),
+    v.object({
+      class: className,
+      cmd: command,
+      cp_results: copyTo,
+      count,
+      retry,
+      timeout: timeoutSeconds,
+      tag: v.nullable(idSchema),
+      notify: v.boolean(),
+    }),
     /** The ids are first … first + count - 1. Warnings: "class-empty", "placeholder-undefined", "results-…". */
     v.object({ first: v.number(), count: v.number(), warnings: v.array(warningSchema) }),
   ),
@@ -106,7 +115,10 @@ export const jobMethods = {
   ),
   "job.show": reads(v.object({ ids: selectorsSchema }), v.object({ jobs: v.array(jobSchema), missing: v.array(v.number()) })),
   /** Cancels; `forget` also removes from the records. `failed`: ids refused, with the code; the rest was done. */
-  "job.cancel": mutates(v.object({ ids: selectorsSchema, forget: v.boolean() }), v.object({ done: v.array(v.number()), failed: failedJobs })),
+  "job.cancel": mutates(
+    v.object({ ids: selectorsSchema, forget: v.boolean() }),
+    v.object({ done: v.array(v.number()), failed: failedJobs }),
+  ),
   "job.hold": mutates(v.object({ ids: selectorsSchema }), v.object({ done: v.array(v.number()), failed: failedJobs })),
   "job.unhold": mutates(v.object({ ids: selectorsSchema }), v.object({ done: v.array(v.number()), failed: failedJobs })),
   "job.logs": reads(
@@ -118,13 +130,17 @@ export const jobMethods = {
   ),
   /** The bytes of a log from the last `tail_bytes` on, until the job has ended. */
   "job.follow": streams(
-    v.object({ jid: v.number(), stream: v.picklist(["stdout", "stderr"]), tail_bytes: v.nullable(v.number()) }),
+    v.object({
+      jid: idSchema,
+      stream: v.picklist(["stdout", "stderr"]),
+      tail_bytes: v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0))),
+    }),
     v.instance(Uint8Array),
     v.object({ status: jobStatus }),
   ),
   /** Answers when all have ended, retries included, or the time is up. */
   "job.wait": reads(
-    v.object({ ids: selectorsSchema, timeout: v.nullable(v.number()) }),
+    v.object({ ids: selectorsSchema, timeout: v.nullable(v.pipe(v.number(), v.finite(), v.minValue(0))) }),
     v.object({ timed_out: v.boolean(), jobs: v.array(jobSchema), missing: v.array(v.number()) }),
   ),
   /** Why it does not run: facts, in the order of weight. */

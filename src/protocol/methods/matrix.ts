@@ -1,9 +1,15 @@
 import * as v from "valibot";
 import { mutates, streams } from "../method.ts";
+import { idSchema } from "../selector.ts";
 import { className, command, copyTo, count, countsSchema, jobSchema, retry, timeoutSeconds, warningSchema } from "./job.ts";
 
 const keys = v.pipe(
-  v.array(v.object({ name: v.string(), values: v.pipe(v.array(v.pipe(v.string(), v.maxBytes(65_536))), v.minLength(1), v.maxLength(100_000)) })),
+  v.array(
+    v.object({
+      name: v.pipe(v.string(), v.maxLength(256)),
+      values: v.pipe(v.array(v.pipe(v.string(), v.maxBytes(65_536))), v.minLength(1), v.maxLength(100_000)),
+    }),
+  ),
   v.minLength(1),
   v.maxLength(100),
 );
@@ -26,5 +32,5 @@ export const matrixMethods = {
     v.object({ id: v.number(), first: v.number(), count: v.number(), warnings: v.array(warningSchema) }),
   ),
   /** All jobs of it, ascending, in chunks; then the matrix. */
-  "matrix.list": streams(v.object({ id: v.number() }), v.array(jobSchema), v.object({ matrix: matrixSchema })),
+  "matrix.list": streams(v.object({ id: idSchema }), v.array(jobSchema), v.object({ matrix: matrixSchema })),
 };

@@ -1,6 +1,6 @@
 import * as v from "valibot";
-import { countsSchema } from "./job.ts";
 import { mutates, reads } from "../method.ts";
+import { countsSchema } from "./job.ts";
 
 export const serverMethods = {
   "server.ping": reads(v.object({}), v.object({ version: v.string() })),

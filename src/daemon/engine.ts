@@ -1,0 +1,197 @@
+/**
+ * The only holder of state. Commands and facts go in; what they make happen is written down, and only when
+ * that is durable do callers get their answer and the world its effects. Order is everything here:
+ * decide on the pending state, apply, append, sync, advance the durable state, answer, perform.
+ */
+import { apply } from "../core/apply.ts";
+import type { Command, Context, Fact, Limits, NewRun, UserCommand } from "../core/command.ts";
+import { decide } from "../core/decide.ts";
+import type { Event } from "../core/event.ts";
+import { type Effect, react } from "../core/react.ts";
+import { schedule } from "../core/schedule.ts";
+import type { Answer, State } from "../core/state.ts";
+import { RequestError } from "../protocol/error.ts";
+
+export interface EngineOptions {
+  readonly state: State;
+  /** Resolves when the events are on stable storage; rejects when they are certain not to be replayed. */
+  readonly append: (events: readonly Event[]) => Promise<void>;
+  readonly now: () => number;
+  readonly limits: Limits;
+  readonly newRun: NewRun;
+  /** May the scheduler hand out jobs now? */
+  readonly mayDispatch: () => boolean;
+  /** Called for each effect of what has become durable, in order. Must not throw. */
+  readonly perform: (effect: Effect) => void;
+  /** The storage refused an append. Facts are kept and tried again. */
+  readonly onStorageProblem: (error: unknown) => void;
+}
+
+/** What became durable together. */
+export interface Change {
+  readonly events: readonly Event[];
+  readonly before: State;
+  readonly after: State;
+}
+
+interface Record {
+  readonly change: Change;
+  readonly effects: readonly Effect[];
+}
+
+/** How long a refused fact waits for the storage to take it, milliseconds. */
+const FACT_RETRY_MS = 1_000;
+
+export class Engine {
+  private pendingState: State;
+  private durableState: State;
+  /** Rises with every failed append: records decided before it rest on a state that is gone. */
+  private epoch = 0;
+  private inFlight = 0;
+  private readonly listeners = new Set<(change: Change) => void>();
+  private readonly answering = new Map<string, Promise<Answer>>();
+  private refusedFacts: { readonly fact: Fact; readonly settle: () => void }[] = [];
+  private retryTimer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(private readonly options: EngineOptions) {
+    this.pendingState = options.state;
+    this.durableState = options.state;
+  }
+
+  /** What is on stable storage: all that reads may show. */
+  get state(): State {
+    return this.durableState;
+  }
+
+  /**
+   * Carries out what a person asked for. A request id that was answered before gets the same answer and
+   * changes nothing (D2).
+   * @throws {RequestError} when the rules refuse it, or the storage does.
+   */
+  async submit(command: UserCommand, requestId: string | null = null): Promise<Answer> {
+    if (requestId === null) return await this.carryOut(command, null);
+    const known = this.durableState.requests.get(requestId);
+    if (known !== undefined) return known.answer;
+    const pending = this.answering.get(requestId);
+    if (pending !== undefined) return await pending;
+    const answer = this.carryOut(command, requestId);
+    this.answering.set(requestId, answer);
+    try {
+      return await answer;
+    } finally {
+      this.answering.delete(requestId);
+    }
+  }
+
+  /** Writes down what was observed. Observed is observed: a full disk delays it, nothing loses it. */
+  async observe(fact: Fact): Promise<void> {
+    try {
+      await this.record(fact, null);
+    } catch (error) {
+      this.options.onStorageProblem(error);
+      await new Promise<void>((settle) => {
+        this.refusedFacts.push({ fact, settle });
+        this.retryTimer ??= setTimeout(() => this.observeRefused(), FACT_RETRY_MS);
+      });
+    }
+  }
+
+  /** Gives free machines their next jobs: after a pause, or when something outside the state has changed. */
+  async dispatch(): Promise<void> {
+    const events = this.scheduled([]);
+    if (events.length === 0) return;
+    try {
+      await this.commit(events);
+    } catch (error) {
+      this.options.onStorageProblem(error);
+    }
+  }
+
+  /** @returns a function that ends the subscription */
+  subscribe(listener: (change: Change) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  stop(): void {
+    if (this.retryTimer !== null) clearTimeout(this.retryTimer);
+    this.listeners.clear();
+  }
+
+  private async carryOut(command: UserCommand, requestId: string | null): Promise<Answer> {
+    try {
+      return await this.record(command, requestId);
+    } catch (error) {
+      if (!(error instanceof RequestError)) this.options.onStorageProblem(error);
+      throw error;
+    }
+  }
+
+  private async record(command: Command, requestId: string | null): Promise<Answer> {
+    const decision = decide(this.pendingState, command, this.context());
+    if (decision.kind === "refused") throw new RequestError(decision.code, decision.data);
+    const { answer } = decision;
+    if (decision.events.length === 0) {
+      // Nothing changes, but what the answer rests on may still be on its way to the disk.
+      if (this.inFlight > 0) await this.commit([]);
+      return answer;
+    }
+    const answered: readonly Event[] =
+      requestId === null ? [] : [{ kind: "request-answered", at: this.options.now(), id: requestId, answer }];
+    await this.commit(this.scheduled([...decision.events, ...answered]));
+    return answer;
+  }
+
+  /** The events and, in the same record, the starts that they make possible. */
+  private scheduled(events: readonly Event[]): readonly Event[] {
+    if (!this.options.mayDispatch()) return events;
+    const after = events.reduce(apply, this.pendingState);
+    const starts = schedule(after, this.context(), this.options.newRun);
+    return starts.length === 0 ? events : [...events, ...starts];
+  }
+
+  private async commit(events: readonly Event[]): Promise<void> {
+    const record = this.applied(events);
+    const { epoch } = this;
+    this.pendingState = record.change.after;
+    this.inFlight++;
+    try {
+      await this.options.append(events);
+    } catch (error) {
+      // Everything decided on top of this record goes with it; the first failure resets for all.
+      if (epoch === this.epoch) {
+        this.epoch++;
+        this.pendingState = this.durableState;
+      }
+      throw error;
+    } finally {
+      this.inFlight--;
+    }
+    this.durableState = record.change.after;
+    for (const listener of this.listeners) listener(record.change);
+    for (const effect of record.effects) this.options.perform(effect);
+  }
+
+  private applied(events: readonly Event[]): Record {
+    const before = this.pendingState;
+    const effects: Effect[] = [];
+    let state = before;
+    for (const event of events) {
+      const after = apply(state, event);
+      effects.push(...react(event, state, after));
+      state = after;
+    }
+    return { change: { events, before, after: state }, effects };
+  }
+
+  private observeRefused(): void {
+    this.retryTimer = null;
+    const refused = this.refusedFacts;
+    this.refusedFacts = [];
+    for (const { fact, settle } of refused) void this.observe(fact).then(settle);
+  }
+
+  private context(): Context {
+    return { now: this.options.now(), limits: this.options.limits };
+  }
+}
