@@ -117,7 +117,7 @@ function countCases(junit: string | undefined, output: string): CaseCounts {
   return { passed: all - failed - skipped, failed, skipped, isComplete: true };
 }
 
-function faultsOf(counts: CaseCounts, exitCode: number, signal: string | null): string[] {
+function faultsOf(counts: CaseCounts, exitCode: number, signal: NodeJS.Signals | number | null): string[] {
   const how = signal === null ? `exit code ${exitCode}` : `signal ${signal}`;
   if (!counts.isComplete) return counts.failed > 0 && exitCode === 1 ? [] : [`ended before its tests were done (${how})`];
   if (counts.passed + counts.failed + counts.skipped === 0) return ["holds no test"];
