@@ -8,6 +8,10 @@ export const ERROR_CODES = [
   "unknown-method",
   "too-many-connections",
   "shutting-down",
+  /** The client took the request back. */
+  "canceled",
+  /** A fault of the server: its log has the details, the answer has none. */
+  "internal",
   // of the store
   "no-space",
   "storage-failed",
