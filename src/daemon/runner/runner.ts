@@ -14,6 +14,11 @@ export interface RunName {
   readonly runId: string;
   /** The address as added to the pool. */
   readonly machine: string;
+  /**
+   * Boot id of the executing host when the start was recorded. With it, a run directory that a reboot left
+   * without a claim (it was never synced) is `lost`; without it, it counts as not started.
+   */
+  readonly hostBootId?: string;
 }
 
 export interface RunRequest extends RunName {
@@ -25,9 +30,7 @@ export interface RunRequest extends RunName {
 }
 
 /** Shell text for `sh`, or words that are executed as they are (word 0 is the driver). */
-export type Program =
-  | { readonly kind: "shell"; readonly text: string }
-  | { readonly kind: "words"; readonly words: readonly string[] };
+export type Program = { readonly kind: "shell"; readonly text: string } | { readonly kind: "words"; readonly words: readonly string[] };
 
 /** Absolute paths on this host. They are created (O_APPEND, mode by umask) and only ever grow. */
 export interface RunLog {
@@ -51,8 +54,8 @@ export type StartOutcome =
   | { readonly kind: "uncertain"; readonly problem: Problem };
 
 export type RunEnd =
-  /** The supervisor's own record; both logs on this host are complete and synced. `at` is ms since the epoch. */
-  | { readonly kind: "exited"; readonly exitCode: number; readonly at: number }
+  /** The supervisor's own record; both logs on this host are complete and synced, unless `logProblem` says why not. `at` is ms since the epoch. */
+  | { readonly kind: "exited"; readonly exitCode: number; readonly at: number; readonly logProblem?: Problem }
   /** Neither alive nor with a status: never success, never plain failure. */
   | { readonly kind: "lost"; readonly problem: Problem; readonly sessionEmpty: boolean }
   /** The machine went away; the run may go on. `attach` again when it is back. */
@@ -60,7 +63,13 @@ export type RunEnd =
 
 export type AttachOutcome =
   | { readonly kind: "running"; readonly startedAt: number; readonly end: Promise<RunEnd> }
-  | { readonly kind: "exited"; readonly startedAt: number | null; readonly exitCode: number; readonly at: number }
+  | {
+      readonly kind: "exited";
+      readonly startedAt: number | null;
+      readonly exitCode: number;
+      readonly at: number;
+      readonly logProblem?: Problem;
+    }
   /** Nobody had claimed it; attach has, so a late start cannot run it. */
   | { readonly kind: "not-started" }
   | { readonly kind: "lost"; readonly problem: Problem; readonly sessionEmpty: boolean }

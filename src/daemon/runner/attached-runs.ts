@@ -1,0 +1,63 @@
+/**
+ * Runs of this host that an earlier daemon started: not our children, so their end is seen by watching
+ * the run directory, and by a check now and then that the supervisor still lives. The timer exists only
+ * while such runs do. It decides nothing: it says when to look, and the owner reads the directory.
+ */
+import { type FSWatcher, watch } from "node:fs";
+import { hostBootId, isAlive, type ProcessIdentity } from "./process-identity.ts";
+import { readExitCode } from "./run-directory.ts";
+
+const LIVENESS_CHECK_MS = 1_000;
+
+interface AttachedRun {
+  readonly directory: string;
+  readonly supervisor: ProcessIdentity;
+  readonly watcher: FSWatcher | null;
+  readonly over: () => void;
+}
+
+export class AttachedRuns {
+  readonly #runs = new Set<AttachedRun>();
+  #timer: NodeJS.Timeout | null = null;
+
+  /** Resolves when the run has a status or its supervisor is gone. */
+  async over(directory: string, supervisor: ProcessIdentity): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const run: AttachedRun = {
+      directory,
+      supervisor,
+      watcher: watchFolder(directory, () => this.#check(run, hostBootId())),
+      over: resolve,
+    };
+    this.#runs.add(run);
+    this.#timer ??= setInterval(() => this.#checkAll(), LIVENESS_CHECK_MS).unref();
+    this.#check(run, hostBootId());
+    await promise;
+  }
+
+  #checkAll(): void {
+    const bootId = hostBootId();
+    for (const run of this.#runs) this.#check(run, bootId);
+  }
+
+  #check(run: AttachedRun, bootId: string): void {
+    if (!this.#runs.has(run)) return;
+    if (isAlive(run.supervisor, bootId) && readExitCode(run.directory) === null) return;
+    this.#runs.delete(run);
+    run.watcher?.close();
+    if (this.#runs.size === 0 && this.#timer !== null) {
+      clearInterval(this.#timer);
+      this.#timer = null;
+    }
+    run.over();
+  }
+}
+
+/** Events are only hints; when the system has no more watches (or the folder goes), the timer serves alone. */
+function watchFolder(directory: string, onChange: () => void): FSWatcher | null {
+  try {
+    return watch(directory, { persistent: false }, onChange).on("error", onChange);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,306 @@
+/**
+ * Runs on this host: what the local and the driver runner share. Starts the supervisor as the leader of
+ * its own session with nothing of ours attached to the job, sees its end at once, takes up runs of an
+ * earlier daemon, and stops a run's session. It holds no job state: the run directory tells everything,
+ * and a daemon that dies here changes nothing for the job.
+ */
+import { statfsSync } from "node:fs";
+import { join } from "node:path";
+import { type Problem, problem } from "../../core/problem.ts";
+import { AttachedRuns } from "./attached-runs.ts";
+import { findSupervisor, hostBootId, isAlive, type ProcessIdentity } from "./process-identity.ts";
+import {
+  createRunDirectory,
+  errorCode,
+  type RunDirectoryState,
+  readExitCode,
+  readRunDirectory,
+  removeRunDirectory,
+  runDirectoryName,
+  withdrawRun,
+} from "./run-directory.ts";
+import { fileProblem, LogFolders, logProblem, syncLog } from "./run-log.ts";
+import type { AttachOutcome, RunEnd, RunLog, RunName, RunRequest, StartOutcome, StopOutcome, StopSignal } from "./runner.ts";
+import { isSessionEmpty, SessionSignals } from "./session.ts";
+import { SUPERVISOR_NAME, supervisorArguments, supervisorEnvironment } from "./supervisor.ts";
+
+export interface HostRunsOptions {
+  /** `<run root>/<server id>`, absolute. */
+  readonly root: string;
+  /** Where jobs run: the server's start directory, absolute. */
+  readonly workDirectory: string;
+  /** The server's start-up environment; jobs get it without what concerns only us. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Told of what is left for later: a run directory that cannot be removed. */
+  readonly warn: (problem: Problem) => void;
+}
+
+/** After the death of a supervisor its processes may be dying too: how long to wait before saying they live. */
+const SESSION_GRACE_MS = 1_000;
+const SESSION_CHECK_MS = 50;
+/** How often attach looks again at a directory that changes under it. */
+const ATTACH_LOOKS_MAX = 100;
+
+interface LiveRun {
+  readonly startedAt: number;
+  readonly end: Promise<RunEnd>;
+}
+
+export class HostRuns {
+  readonly #options: HostRunsOptions;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #bootId = hostBootId();
+  readonly #live = new Map<string, LiveRun>();
+  readonly #attached = new AttachedRuns();
+  readonly #signals = new SessionSignals();
+  readonly #logFolders = new LogFolders();
+
+  constructor(options: HostRunsOptions) {
+    this.#options = options;
+    this.#environment = jobEnvironment(options.environment);
+  }
+
+  directoryOf(run: RunName): string {
+    return join(this.#options.root, runDirectoryName(run));
+  }
+
+  async start(request: RunRequest): Promise<StartOutcome> {
+    const directory = this.directoryOf(request);
+    const unprepared = this.#prepare(directory, request.log);
+    if (unprepared !== null) return this.refuse(request, unprepared);
+    let exited: Promise<number>;
+    let line: string;
+    try {
+      const child = this.#spawn(directory, request);
+      child.unref();
+      exited = child.exited;
+      line = await new Response(child.stdout).text();
+    } catch (error) {
+      return this.refuse(request, spawnProblem(error));
+    }
+    if (line.startsWith("started ")) {
+      const startedAt = Date.now();
+      const end = exited.then(() => this.#conclude(directory, request.log));
+      return { kind: "started", at: startedAt, end: this.#track(directory, { startedAt, end }) };
+    }
+    if (line === "claimed\n") return { kind: "uncertain", problem: problem("start-failed", { reason: "claimed" }) };
+    this.#logFolders.forget();
+    return this.refuse(request, this.#refusal(line.trim(), directory, request.log));
+  }
+
+  /** Not started, for this reason; claimed, so that a late start cannot begin it and a later attach sees it. */
+  refuse(run: RunName, cause: Problem): StartOutcome {
+    const directory = this.directoryOf(run);
+    try {
+      const state = readRunDirectory(directory);
+      if (state.kind === "begun" || state.kind === "exited") return { kind: "uncertain", problem: cause };
+      if (state.kind !== "refused") withdrawRun(directory);
+    } catch {
+      // What keeps us from writing the claim is what kept the run from starting, and is in `cause`.
+    }
+    return { kind: "not-started", problem: cause };
+  }
+
+  async attach(run: RunName, log: RunLog): Promise<AttachOutcome> {
+    const directory = this.directoryOf(run);
+    const live = this.#live.get(directory);
+    if (live !== undefined) return { kind: "running", ...live };
+    try {
+      for (let look = 0; look < ATTACH_LOOKS_MAX; look += 1) {
+        const outcome = await this.#judge({ run, log, directory, state: readRunDirectory(directory) });
+        if (outcome !== null) return outcome;
+        await Bun.sleep(SESSION_CHECK_MS);
+      }
+      return { kind: "lost", problem: problem("supervisor-gone", { path: directory }), sessionEmpty: false };
+    } catch (error) {
+      return { kind: "unreachable", problem: fileProblem("run-directory-failed", directory, error) };
+    }
+  }
+
+  async stop(run: RunName, signal: StopSignal): Promise<StopOutcome> {
+    const directory = this.directoryOf(run);
+    try {
+      const state = readRunDirectory(directory);
+      if (state.kind !== "begun") return { kind: "signaled", processes: 0 };
+      const processes = await this.#signals.send({ supervisor: state.identity, jid: run.jid }, signal);
+      return { kind: "signaled", processes };
+    } catch (error) {
+      return { kind: "unreachable", problem: fileProblem("run-directory-failed", directory, error) };
+    }
+  }
+
+  async release(run: RunName): Promise<void> {
+    const directory = this.directoryOf(run);
+    try {
+      await removeRunDirectory(directory);
+    } catch (error) {
+      this.#options.warn(fileProblem("run-directory-failed", directory, error));
+    }
+  }
+
+  /** Can a run directory be made? */
+  probe(): Problem | null {
+    try {
+      createRunDirectory(this.#options.root);
+      const { bavail, files, ffree } = statfsSync(this.#options.root);
+      const full = bavail === 0 || (files > 0 && ffree === 0);
+      return full ? problem("no-space", { path: this.#options.root, message: "no space left" }) : null;
+    } catch (error) {
+      return fileProblem("run-directory-failed", this.#options.root, error);
+    }
+  }
+
+  #prepare(directory: string, log: RunLog): Problem | null {
+    try {
+      this.#logFolders.make(log);
+    } catch (error) {
+      return fileProblem("log-unwritable", log.stdout, error);
+    }
+    try {
+      createRunDirectory(directory);
+      return null;
+    } catch (error) {
+      return fileProblem("run-directory-failed", directory, error);
+    }
+  }
+
+  /** Its standard output is closed before the job begins: the pipe carries the supervisor's one line, never the job's. */
+  #spawn(directory: string, request: RunRequest) {
+    const { log, program, caller } = request;
+    const words = supervisorArguments({
+      runDirectory: directory,
+      workDirectory: this.#options.workDirectory,
+      stdout: log.stdout,
+      stderr: log.stderr,
+      program,
+    });
+    return Bun.spawn(["/bin/sh", ...words], {
+      detached: true,
+      cwd: directory,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "ignore",
+      env: { ...this.#environment, ...request.environment, ...supervisorEnvironment(program, caller) },
+    });
+  }
+
+  #refusal(line: string, directory: string, log: RunLog): Problem {
+    switch (line) {
+      case "refused log":
+        return logProblem(log) ?? problem("log-unwritable", { path: log.stdout, message: "it could not be opened" });
+      case "refused workdir":
+        return problem("start-failed", { reason: "work-directory", path: this.#options.workDirectory });
+      case "refused pid":
+      case "refused directory":
+        return this.probe() ?? problem("run-directory-failed", { path: directory, message: "it cannot be written" });
+      default:
+        return problem("start-failed", { reason: line === "" ? "supervisor-died" : line, path: directory });
+    }
+  }
+
+  #track(directory: string, live: LiveRun): Promise<RunEnd> {
+    const end = live.end.finally(() => this.#live.delete(directory));
+    this.#live.set(directory, { startedAt: live.startedAt, end });
+    return end;
+  }
+
+  /** The supervisor has ended, or so it seems. Never rejects. */
+  async #conclude(directory: string, log: RunLog): Promise<RunEnd> {
+    try {
+      const exitCode = readExitCode(directory);
+      if (exitCode === null) return await this.#lose(directory);
+      return { kind: "exited", exitCode, at: Date.now(), ...(await syncedLog(log)) };
+    } catch (error) {
+      return { kind: "lost", problem: fileProblem("run-directory-failed", directory, error), sessionEmpty: false };
+    }
+  }
+
+  async #lose(directory: string): Promise<Extract<RunEnd, { kind: "lost" }>> {
+    const state = readRunDirectory(directory);
+    if (state.kind !== "begun") {
+      const sessionEmpty = findSupervisor(SUPERVISOR_NAME, directory) === null;
+      return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty };
+    }
+    const { identity, damage } = state;
+    if (identity.bootId !== this.#bootId) return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
+    let sessionEmpty = isSessionEmpty(identity);
+    for (let waitedMs = 0; !sessionEmpty && waitedMs < SESSION_GRACE_MS; waitedMs += SESSION_CHECK_MS) {
+      await Bun.sleep(SESSION_CHECK_MS);
+      sessionEmpty = isSessionEmpty(identity);
+    }
+    const data = damage === null ? { path: directory } : { path: directory, damaged: damage };
+    return { kind: "lost", problem: problem("supervisor-gone", data), sessionEmpty };
+  }
+
+  /** What a run directory says to a daemon that did not start the run. null: it is changing, look again. */
+  async #judge(seen: Seen): Promise<AttachOutcome | null> {
+    const { state, log } = seen;
+    switch (state.kind) {
+      case "exited": {
+        const { exitCode, startedAt, at } = state;
+        return { kind: "exited", exitCode, startedAt, at, ...(await syncedLog(log)) };
+      }
+      case "begun":
+        return await this.#resume(seen, state.identity, state.startedAt);
+      case "refused":
+      case "withdrawn":
+        return { kind: "not-started" };
+      case "missing":
+      case "unclaimed":
+      case "claimed":
+        return this.#withdraw(seen);
+    }
+  }
+
+  async #resume(seen: Seen, identity: ProcessIdentity, startedAt: number): Promise<AttachOutcome> {
+    const { directory, log } = seen;
+    if (isAlive(identity, this.#bootId)) {
+      const end = this.#attached.over(directory, identity).then(() => this.#conclude(directory, log));
+      return { kind: "running", startedAt, end: this.#track(directory, { startedAt, end }) };
+    }
+    // It may have written its status between our two looks.
+    const state = readRunDirectory(directory);
+    if (state.kind !== "exited") return await this.#lose(directory);
+    return { kind: "exited", exitCode: state.exitCode, startedAt, at: state.at, ...(await syncedLog(log)) };
+  }
+
+  #withdraw(seen: Seen): AttachOutcome | null {
+    const { run, directory, state } = seen;
+    if (run.hostBootId !== undefined && run.hostBootId !== this.#bootId) {
+      return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
+    }
+    if (state.kind === "missing" && findSupervisor(SUPERVISOR_NAME, directory) !== null) {
+      return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
+    }
+    if (withdrawRun(directory)) return { kind: "not-started" };
+    if (state.kind !== "claimed" || findSupervisor(SUPERVISOR_NAME, directory) !== null) return null;
+    // Its supervisor is dead. If it had begun the job, the pid line would be complete.
+    return readRunDirectory(directory).kind === "claimed" ? { kind: "not-started" } : null;
+  }
+}
+
+interface Seen {
+  readonly run: RunName;
+  readonly log: RunLog;
+  readonly directory: string;
+  readonly state: RunDirectoryState;
+}
+
+/** The server's own environment, without what steers Bun and without what another server gave it as a job. */
+function jobEnvironment(own: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(own)) {
+    if (value !== undefined && !name.startsWith("BUN_") && !name.startsWith("EXPJOB_")) environment[name] = value;
+  }
+  return environment;
+}
+
+async function syncedLog(log: RunLog): Promise<{ logProblem?: Problem }> {
+  const logProblem = await syncLog(log);
+  return logProblem === null ? {} : { logProblem };
+}
+
+function spawnProblem(error: unknown): Problem {
+  const message = error instanceof Error ? error.message : String(error);
+  return problem(errorCode(error) === "E2BIG" ? "command-too-long" : "start-failed", { message });
+}

@@ -1,0 +1,100 @@
+/**
+ * The processes of a run: everything in the session that its supervisor leads, also what `timeout(1)`
+ * put in a group of its own. Signals go out here and nowhere else, after the identity of the supervisor
+ * has been checked; the supervisor itself is left alone, because it writes the status.
+ *
+ * Requests of one turn share one scan of /proc, so that stopping a thousand runs stays cheap.
+ */
+import {
+  beganWith,
+  hostBootId,
+  isDead,
+  type ProcessIdentity,
+  type ProcessStat,
+  readAllProcesses,
+  readProcessStat,
+} from "./process-identity.ts";
+import type { StopSignal } from "./runner.ts";
+
+/** Processes may fork while we look: look again until nothing new is found, at most so often. */
+const SCAN_ROUNDS_MAX = 20;
+
+/** The session of a run: its supervisor, and the job id that its processes have in their environment. */
+export interface RunSession {
+  readonly supervisor: ProcessIdentity;
+  readonly jid: number;
+}
+
+/** Live processes of the session except the supervisor. Empty when another boot or another process has the pid. */
+export function sessionMembers(session: RunSession, processes: readonly ProcessStat[]): ProcessStat[] {
+  const { supervisor, jid } = session;
+  const members = processes.filter((one) => one.session === supervisor.pid && one.pid !== supervisor.pid && !isDead(one));
+  if (members.length === 0) return members;
+  const leader = readProcessStat(supervisor.pid);
+  if (leader !== null) return leader.startTime === supervisor.startTime ? members : [];
+  // The leader is gone. The kernel does not give its pid away while the session has members, but a later
+  // session could have had the same number and lost its leader too: the environment tells.
+  return members.filter((one) => one.startTime >= supervisor.startTime && beganWith(one.pid, "EXPJOB_JID", String(jid)));
+}
+
+/** Does no process of the run live, supervisor included? Errs on the side of false. */
+export function isSessionEmpty(supervisor: ProcessIdentity): boolean {
+  if (supervisor.bootId !== hostBootId()) return true;
+  const leader = readProcessStat(supervisor.pid);
+  if (leader !== null && leader.startTime !== supervisor.startTime) return true;
+  return !readAllProcesses().some((one) => one.session === supervisor.pid && !isDead(one));
+}
+
+interface SignalRequest {
+  readonly session: RunSession;
+  readonly signal: StopSignal;
+  readonly signaled: Set<number>;
+  readonly resolve: (processes: number) => void;
+}
+
+export class SessionSignals {
+  #waiting: SignalRequest[] = [];
+
+  /** Signals every member once; KILL goes on until none is left. Resolves with how many were signaled. */
+  send(session: RunSession, signal: StopSignal): Promise<number> {
+    return new Promise((resolve) => {
+      if (this.#waiting.length === 0) setImmediate(() => this.#flush());
+      this.#waiting.push({ session, signal, signaled: new Set(), resolve });
+    });
+  }
+
+  #flush(): void {
+    const requests = this.#waiting;
+    this.#waiting = [];
+    const bootId = hostBootId();
+    let open = requests.filter((request) => request.session.supervisor.bootId === bootId);
+    for (let round = 0; open.length > 0 && round < SCAN_ROUNDS_MAX; round += 1) {
+      const processes = readAllProcesses();
+      open = open.filter((request) => signalMembers(request, processes));
+    }
+    for (const request of requests) request.resolve(request.signaled.size);
+  }
+}
+
+/** Was there a member that had not been signaled yet? */
+function signalMembers(request: SignalRequest, processes: readonly ProcessStat[]): boolean {
+  let found = false;
+  for (const member of sessionMembers(request.session, processes)) {
+    if (request.signaled.has(member.pid)) continue;
+    const now = readProcessStat(member.pid);
+    if (now === null || isDead(now) || now.startTime !== member.startTime || now.session !== member.session) continue;
+    found = sendSignal(member.pid, request.signal) || found;
+    request.signaled.add(member.pid);
+  }
+  return found;
+}
+
+/** false when the process ended first, or is another user's (a setuid program), which we cannot help. */
+function sendSignal(pid: number, signal: StopSignal): boolean {
+  try {
+    process.kill(pid, `SIG${signal}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
