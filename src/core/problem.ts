@@ -29,6 +29,7 @@ export type ProblemCode =
   | "command-too-long"
   | "secret-missing"
   // the end of a run
+  | "failures-in-a-row"
   | "nonzero-exit"
   | "timed-out"
   | "canceled"

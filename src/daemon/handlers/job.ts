@@ -1,0 +1,173 @@
+import type { UserCommand } from "../../core/command.ts";
+import { isEnded } from "../../core/job.ts";
+import { driverWords, UnbalancedQuotes } from "../../core/placeholders.ts";
+import type { Answer } from "../../core/state.ts";
+import { captureVariables } from "../../core/variables.ts";
+import { RequestError } from "../../protocol/error.ts";
+import type { WireJob } from "../../protocol/methods/job.ts";
+import type { Params, Result } from "../../protocol/methods.ts";
+import type { Selector } from "../../protocol/selector.ts";
+import type { Resolved } from "../job-book.ts";
+import type { Handlers } from "../server/handler.ts";
+import { jobView, statusOf } from "../views/job.ts";
+import { lastRows, type Row, rowView, runningJobs } from "../views/job-list.ts";
+import { whyNotRunning } from "../why.ts";
+import { followEvents } from "./events.ts";
+import { followLog } from "./job-log.ts";
+import { waitForJobs } from "./job-wait.ts";
+import type { Services } from "./services.ts";
+
+type JobMethod = Extract<keyof Handlers, `job.${string}` | "events.follow">;
+
+/** Rows a chunk: a frame holds that many of the longest. */
+const CHUNK_ROWS = 100;
+
+export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
+  const { engine, book, now } = services;
+  return {
+    "job.add": async (params, { requestId }) => {
+      checkCommand(services, params.class, params.cmd);
+      const answer = await engine.submit(addCommand(params), requestId);
+      if (answer.kind !== "jobs") throw mismatch(answer);
+      return { first: answer.first, count: answer.count, warnings: addWarnings(services, params, []) };
+    },
+    "job.list": async (params, { emit }) => {
+      const { rows, missing } = await listRows(services, params);
+      for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
+        await emit(rows.slice(at, at + CHUNK_ROWS).map((row) => rowView(book, row, now())));
+      }
+      return { counts: { ...engine.state.counts }, missing };
+    },
+    "job.show": async ({ ids }) => {
+      const { jobs, missing } = await book.resolve(ids);
+      const shown: WireJob[] = [];
+      for (const job of jobs) {
+        const view = jobView(engine.state, job, now());
+        const record = job.state.kind === "done" ? job.state.results?.record : undefined;
+        const files = view.files === null && record !== undefined ? await services.readRecordedFiles(record) : null;
+        shown.push(files === null ? view : { ...view, files: files.map((file) => ({ ...file })) });
+      }
+      return { jobs: shown, missing: missing.slice() };
+    },
+    "job.cancel": async ({ ids, forget }, { requestId }) => {
+      const resolved = await book.resolve(ids);
+      const recalled = resolved.jobs.filter((job) => isEnded(job.state));
+      return await perJob(services, resolved, requestId, (jids, lenient) => ({
+        kind: "cancel-jobs",
+        jids,
+        recalled: forget || !lenient ? recalled : [],
+        forget,
+        lenient,
+      }));
+    },
+    "job.hold": async ({ ids }, { requestId }) =>
+      await perJob(services, await book.resolve(ids), requestId, (jids, lenient) => ({ kind: "hold-jobs", jids, lenient })),
+    "job.unhold": async ({ ids }, { requestId }) =>
+      await perJob(services, await book.resolve(ids), requestId, (jids, lenient) => ({ kind: "unhold-jobs", jids, lenient })),
+    "job.logs": async ({ ids, running }) => {
+      const { jobs, missing } = running ? { jobs: runningJobs(book), missing: [] } : await book.resolve(ids);
+      const logs = jobs.map((job) => {
+        const { jid, log, err_log } = jobView(engine.state, job, now());
+        return { jid, status: statusOf(job.state), log, err_log };
+      });
+      return { logs, missing: missing.slice() };
+    },
+    "job.follow": (params, context) => followLog(services, params, context),
+    "job.wait": (params, context) => waitForJobs(services, params, context),
+    "job.why": async ({ ids }) => {
+      const { jobs, missing } = await book.resolve(ids);
+      const gateProblem = services.gateProblem();
+      const answers = jobs.map((job) => ({
+        jid: job.jid,
+        status: statusOf(job.state),
+        reasons: whyNotRunning(engine.state, job, { gateProblem }).slice(),
+      }));
+      return { answers, missing: missing.slice() };
+    },
+    "events.follow": (_params, context) => followEvents(services, context),
+  };
+}
+
+/** A driver's words are split when the job starts: what cannot be split is refused while someone is there to mend it. */
+export function checkCommand(services: Services, className: string, cmd: string): void {
+  if (!services.server.splitsWords(className)) return;
+  try {
+    driverWords(cmd, () => undefined);
+  } catch (error) {
+    if (error instanceof UnbalancedQuotes) throw new RequestError("bad-command", { reason: "quotes", message: error.message });
+    throw error;
+  }
+}
+
+/** What is accepted but probably not what was meant. */
+export function addWarnings(
+  { engine }: Services,
+  params: { readonly class: string; readonly cmd: string; readonly cp_results: string | null },
+  matrixNames: readonly string[],
+): { code: string; data: Record<string, string> }[] {
+  const { state } = engine;
+  const warnings = captureVariables(state, [params.cmd, params.cp_results ?? ""], matrixNames).undefinedNames.map((name) => ({
+    code: "placeholder-undefined",
+    data: { name },
+  }));
+  const inClass = [...state.machines.values()].some((machine) => machine.class === params.class);
+  return inClass ? warnings : [...warnings, { code: "class-empty", data: { class: params.class } }];
+}
+
+function addCommand(params: Params<"job.add">): UserCommand {
+  return {
+    kind: "add-jobs",
+    class: params.class,
+    cmd: params.cmd,
+    copyTo: params.cp_results,
+    count: params.count,
+    retry: params.retry === null ? null : { maxFailures: params.retry.max_failures },
+    timeoutSeconds: params.timeout,
+    tag: params.tag,
+    notify: params.notify,
+  };
+}
+
+async function listRows(services: Services, params: Params<"job.list">): Promise<{ rows: readonly Row[]; missing: number[] }> {
+  const { book } = services;
+  const asRows = (resolved: Pick<Resolved, "jobs">): readonly Row[] => resolved.jobs.map((job) => ({ kind: "job", job }));
+  if (params.running) return { rows: asRows({ jobs: runningJobs(book) }), missing: [] };
+  if (params.ids.length > 0 && !params.all) {
+    const resolved = await book.resolve(params.ids);
+    return { rows: asRows(resolved), missing: resolved.missing.slice() };
+  }
+  const from = params.ids.length === 0 ? 0 : await highest(services, params.ids);
+  const limit = params.all ? Number.POSITIVE_INFINITY : params.limit;
+  return { rows: await lastRows(book, { limit, collapse: params.collapse, from }), missing: [] };
+}
+
+async function highest({ book }: Services, ids: readonly Selector[]): Promise<number> {
+  const { jobs, missing } = await book.resolve(ids);
+  return Math.max(0, ...missing, jobs.at(-1)?.jid ?? 0);
+}
+
+/** Carries a command out on jobs named one by one, which must fit, and on members of sets, which are passed over. */
+async function perJob(
+  { engine }: Services,
+  resolved: Resolved,
+  requestId: string | null,
+  command: (jids: readonly number[], lenient: boolean) => UserCommand,
+): Promise<Result<"job.cancel">> {
+  const jids = resolved.jobs.map((job) => job.jid);
+  const failed = resolved.missing.map((id) => ({ id, code: "no-such-job" }));
+  for (const [members, lenient] of [
+    [jids.filter((jid) => resolved.named.has(jid)), false],
+    [jids.filter((jid) => !resolved.named.has(jid)), true],
+  ] as const) {
+    if (members.length === 0) continue;
+    const id = requestId === null ? null : `${requestId}${lenient ? "/set" : ""}`;
+    const answer = await engine.submit(command(members, lenient), id);
+    if (answer.kind === "per-job") failed.push(...answer.failed.map(({ jid, code }) => ({ id: jid, code })));
+  }
+  const refused = new Set(failed.map(({ id }) => id));
+  return { done: jids.filter((jid) => !refused.has(jid)), failed };
+}
+
+function mismatch(answer: Answer): Error {
+  return new Error(`the request id was used for another command: ${answer.kind}`);
+}

@@ -1,0 +1,83 @@
+import { jobOn, type Machine } from "../../core/machine.ts";
+import { machineAt, type State } from "../../core/state.ts";
+import { RequestError } from "../../protocol/error.ts";
+import type { Handlers } from "../server/handler.ts";
+import { wireProblem } from "../views/job.ts";
+import { machineView } from "../views/machine.ts";
+import type { Services } from "./services.ts";
+
+type MachineMethod = "machine.add" | "machine.list" | "machine.remove" | "machine.move" | "machine.restore" | "machine.check";
+
+export function machineHandlers(services: Services): Pick<Handlers, MachineMethod> {
+  const { engine } = services;
+  return {
+    "machine.add": async ({ addrs, class: className }, { requestId }) => {
+      const present = addrs.filter((addr) => machineAt(engine.state, addr) !== undefined);
+      await engine.submit({ kind: "add-machines", addrs, class: className }, requestId);
+      return { added: addrs.filter((addr) => !present.includes(addr)), moved: present };
+    },
+    "machine.list": async ({ class: className }) => {
+      const machines = [...engine.state.machines.values()].filter((machine) => className === null || machine.class === className);
+      return { machines: sorted(machines).map(machineView) };
+    },
+    "machine.remove": async ({ addrs, classes }, { requestId }) => {
+      const { found, missing } = select(engine.state, addrs, classes);
+      const canceled = found.flatMap((machine) => jobOn(machine) ?? []);
+      const removed = found.map((machine) => machine.addr);
+      await engine.submit({ kind: "remove-machines", addrs: removed }, requestId);
+      return { removed, canceled, missing };
+    },
+    "machine.move": async ({ addrs, classes, class: className }, { requestId }) => {
+      const { found, missing } = select(engine.state, addrs, classes);
+      const moved = found.map((machine) => machine.addr);
+      await engine.submit({ kind: "move-machines", addrs: moved, class: className }, requestId);
+      return { moved, missing };
+    },
+    "machine.restore": async ({ addrs }, { requestId }) => {
+      const { found, missing } = select(engine.state, addrs, []);
+      await engine.submit({ kind: "restore-machines", addrs: found.map((machine) => machine.addr) }, requestId);
+      return { failed: missing.map((addr) => ({ addr, code: "no-such-machine" })) };
+    },
+    "machine.check": async ({ addrs }) => {
+      const { found, missing } = addrs.length === 0 ? everything(engine.state) : select(engine.state, addrs, []);
+      if (missing.length > 0) throw new RequestError("no-such-machine", { addr: missing.join(", ") });
+      const results = await Promise.all(
+        found.map(async ({ addr }) => {
+          const { problem, durationMs, kernel } = await services.checkMachine(addr);
+          return { addr, duration_ms: durationMs, problem: problem === null ? null : wireProblem(problem), kernel };
+        }),
+      );
+      return { results };
+    },
+  };
+}
+
+interface Selection {
+  readonly found: readonly Machine[];
+  /** Addresses and classes that name nothing. */
+  readonly missing: string[];
+}
+
+function select(state: State, addrs: readonly string[], classes: readonly string[]): Selection {
+  const found = new Map<number, Machine>();
+  const missing: string[] = [];
+  for (const addr of addrs) {
+    const machine = machineAt(state, addr);
+    if (machine === undefined) missing.push(addr);
+    else found.set(machine.slot, machine);
+  }
+  for (const className of classes) {
+    const members = [...state.machines.values()].filter((machine) => machine.class === className);
+    if (members.length === 0) missing.push(className);
+    for (const machine of members) found.set(machine.slot, machine);
+  }
+  return { found: [...found.values()], missing };
+}
+
+function everything(state: State): Selection {
+  return { found: sorted([...state.machines.values()]), missing: [] };
+}
+
+function sorted(machines: readonly Machine[]): Machine[] {
+  return machines.toSorted((a, b) => (a.class === b.class ? a.slot - b.slot : a.class < b.class ? -1 : 1));
+}

@@ -1,0 +1,43 @@
+import { RequestError } from "../../protocol/error.ts";
+import type { Handlers } from "../server/handler.ts";
+import { jobView } from "../views/job.ts";
+import { matrixView } from "../views/matrix.ts";
+import { addWarnings, checkCommand } from "./job.ts";
+import type { Services } from "./services.ts";
+
+const CHUNK_JOBS = 100;
+
+export function matrixHandlers(services: Services): Pick<Handlers, "matrix.add" | "matrix.list"> {
+  const { engine, book, now } = services;
+  return {
+    "matrix.add": async (params, { requestId }) => {
+      checkCommand(services, params.class, params.cmd);
+      const answer = await engine.submit(
+        {
+          kind: "add-matrix",
+          class: params.class,
+          cmd: params.cmd,
+          copyTo: params.cp_results,
+          keys: params.keys,
+          count: params.count,
+          retry: params.retry === null ? null : { maxFailures: params.retry.max_failures },
+          timeoutSeconds: params.timeout,
+          notify: params.notify,
+        },
+        requestId,
+      );
+      if (answer.kind !== "matrix") throw new Error(`the request id was used for another command: ${answer.kind}`);
+      const names = params.keys.map((key) => key.name);
+      return { id: answer.id, first: answer.first, count: answer.count, warnings: addWarnings(services, params, names) };
+    },
+    "matrix.list": async ({ id }, { emit }) => {
+      const matrix = engine.state.matrices.get(id);
+      if (matrix === undefined) throw new RequestError("no-such-matrix", { id });
+      const { jobs } = await book.resolve([{ kind: "id", id }]);
+      for (let at = 0; at < jobs.length; at += CHUNK_JOBS) {
+        await emit(jobs.slice(at, at + CHUNK_JOBS).map((job) => jobView(engine.state, job, now())));
+      }
+      return { matrix: matrixView(matrix) };
+    },
+  };
+}

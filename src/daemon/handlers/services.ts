@@ -1,0 +1,40 @@
+/** What the handlers work with. They translate between the wire and the engine and hold nothing themselves. */
+
+import type { CopiedFile } from "../../core/job.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { Engine } from "../engine.ts";
+import type { JobBook } from "../job-book.ts";
+
+export interface Services {
+  readonly engine: Engine;
+  readonly book: JobBook;
+  readonly now: () => number;
+  readonly secrets: { set(name: string, value: string): Promise<void>; remove(name: string): Promise<void> };
+  readonly checkMachine: (addr: string) => Promise<MachineCheck>;
+  /** The files of a result that has too many to be kept in the job; null when its record is gone. */
+  readonly readRecordedFiles: (record: string) => Promise<readonly CopiedFile[] | null>;
+  readonly gateProblem: () => Problem | null;
+  readonly server: ServerFacts;
+  /** Starts the clean stop; returns at once. */
+  readonly requestStop: () => void;
+}
+
+export interface MachineCheck {
+  readonly problem: Problem | null;
+  readonly durationMs: number;
+  readonly kernel: string | null;
+}
+
+export interface ServerFacts {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly address: string;
+  readonly stateDir: string;
+  readonly logDir: string;
+  readonly tokenFile: string;
+  readonly configFile: string | null;
+  readonly runner: string | null;
+  /** Commands are driver words, so unbalanced quotes can be refused at once. */
+  readonly splitsWords: (className: string) => boolean;
+  readonly conditions: () => readonly Problem[];
+}

@@ -1,0 +1,114 @@
+/** A job as it is sent. */
+import type { Job, JobState } from "../../core/job.ts";
+import { runOf } from "../../core/job.ts";
+import { substitute } from "../../core/placeholders.ts";
+import type { Problem } from "../../core/problem.ts";
+import { signalName } from "../../core/signal.ts";
+import type { State } from "../../core/state.ts";
+import { jobVariables, maskedValues, SECRET_MASK } from "../../core/variables.ts";
+import type { JobStatus, WireJob } from "../../protocol/methods/job.ts";
+
+/** @param now milliseconds since the epoch: the duration of what runs is counted up to it */
+export function jobView(state: State, job: Job, now: number): WireJob {
+  const run = runOf(job.state);
+  const machine = run?.machine ?? null;
+  const values = maskedValues(state, job, machine);
+  const secrets = Object.fromEntries(job.spec.secrets.map((name) => [name, SECRET_MASK]));
+  const outcome = outcomeOf(job.state);
+  return {
+    jid: job.jid,
+    kind: job.spec.kind,
+    status: statusOf(job.state),
+    class: job.spec.class,
+    cmd: job.spec.cmd,
+    cmds: null,
+    command_line: substitute(job.spec.cmd, values),
+    machine,
+    matrix: job.matrix?.id ?? null,
+    tag: job.tag,
+    attempt: job.attempt,
+    retry_of: job.retryOf,
+    retried_by: job.retriedBy,
+    variables: { ...jobVariables(state, job), ...secrets },
+    cp_results: job.spec.copyTo === null ? null : substitute(job.spec.copyTo, values),
+    results: outcome.prefixes.slice(),
+    results_path: outcome.resultsPath,
+    files: outcome.files,
+    exit_code: outcome.exitCode,
+    signal: outcome.exitCode === null ? null : signalName(outcome.exitCode),
+    error: outcome.error === null ? null : wireProblem(outcome.error),
+    warning: outcome.warning === null ? null : wireProblem(outcome.warning),
+    log: run?.log ?? null,
+    err_log: run?.errLog ?? null,
+    timeout: job.timeoutSeconds,
+    notify: job.spec.notify,
+    created: isoTime(job.created),
+    started: outcome.startedAt === null ? null : isoTime(outcome.startedAt),
+    ended: outcome.endedAt === null ? null : isoTime(outcome.endedAt),
+    duration: outcome.startedAt === null ? null : Math.max(0, (outcome.endedAt ?? now) - outcome.startedAt) / 1_000,
+  };
+}
+
+export function statusOf(state: JobState): JobStatus {
+  return state.kind === "starting" ? "running" : state.kind;
+}
+
+export function isoTime(at: number): string {
+  return new Date(at).toISOString();
+}
+
+export function wireProblem(problem: Problem): { code: string; data: Record<string, string> } {
+  return { code: problem.code, data: { ...problem.data } };
+}
+
+interface Outcome {
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly exitCode: number | null;
+  readonly prefixes: readonly string[];
+  readonly resultsPath: string | null;
+  readonly files: WireJob["files"];
+  readonly error: Problem | null;
+  readonly warning: Problem | null;
+}
+
+const NOTHING_YET: Outcome = {
+  startedAt: null,
+  endedAt: null,
+  exitCode: null,
+  prefixes: [],
+  resultsPath: null,
+  files: null,
+  error: null,
+  warning: null,
+};
+
+function outcomeOf(state: JobState): Outcome {
+  switch (state.kind) {
+    case "held":
+    case "starting":
+      return NOTHING_YET;
+    case "waiting":
+      return { ...NOTHING_YET, warning: state.problem };
+    case "running":
+      return { ...NOTHING_YET, startedAt: state.startedAt };
+    case "copying":
+      return { ...NOTHING_YET, startedAt: state.startedAt, endedAt: state.exitedAt, exitCode: 0, prefixes: state.prefixes };
+    case "done": {
+      const { startedAt, endedAt, prefixes, results, warning } = state;
+      const files = results?.files?.map((file) => ({ ...file })) ?? null;
+      return { startedAt, endedAt, exitCode: 0, prefixes, resultsPath: results?.path ?? null, files, error: null, warning };
+    }
+    case "failed": {
+      const { startedAt, endedAt, exitCode, prefixes } = state;
+      const error = state.resultsNotCopied
+        ? { ...state.problem, data: { ...state.problem.data, results_not_copied: "yes" } }
+        : state.problem;
+      return { ...NOTHING_YET, startedAt, endedAt, exitCode, prefixes, error };
+    }
+    case "canceled":
+      return { ...NOTHING_YET, startedAt: state.startedAt, endedAt: state.endedAt, exitCode: state.exitCode, error: state.problem };
+    case "unknown":
+      return { ...NOTHING_YET, startedAt: state.startedAt, error: state.problem };
+  }
+}
