@@ -70,7 +70,7 @@ export async function runTestFile(options: TestFileOptions): Promise<TestFileRes
   // The pipes are read beside, not awaited without end: a leftover process could hold them open.
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
-  const exitCode = await child.exited;
+  await child.exited;
   clearTimeout(timer);
   running.delete(child);
   const left = await endLeftovers(marker);
@@ -78,7 +78,7 @@ export async function runTestFile(options: TestFileOptions): Promise<TestFileRes
   const output = `${stdout.text()}${stderr.text()}`.trim();
 
   const counts = countCases(readIfThere(junitFile), output);
-  if (faults.length === 0) faults.push(...faultsOf(counts, exitCode, child.signalCode));
+  if (faults.length === 0) faults.push(...faultsOf(counts, child, output));
   if (left.length > 0) faults.push(`left processes behind: ${left.join("; ")}`);
   const leftFiles = readdirSync(temporary);
   rmSync(options.folder, { recursive: true, force: true });
@@ -117,8 +117,10 @@ function countCases(junit: string | undefined, output: string): CaseCounts {
   return { passed: all - failed - skipped, failed, skipped, isComplete: true };
 }
 
-function faultsOf(counts: CaseCounts, exitCode: number, signal: NodeJS.Signals | number | null): string[] {
+function faultsOf(counts: CaseCounts, child: Bun.Subprocess, output: string): string[] {
+  const { exitCode, signalCode: signal } = child;
   const how = signal === null ? `exit code ${exitCode}` : `signal ${signal}`;
+  if (!counts.isComplete && exitCode === 0 && /^Ran 0 tests /m.test(output)) return ["holds no test"];
   if (!counts.isComplete) return counts.failed > 0 && exitCode === 1 ? [] : [`ended before its tests were done (${how})`];
   if (counts.passed + counts.failed + counts.skipped === 0) return ["holds no test"];
   if (exitCode !== 0 && counts.failed === 0) return [`failed outside its tests (${how})`];
@@ -150,6 +152,9 @@ async function endLeftovers(marker: string): Promise<string[]> {
     left = findMarked(marker);
   }
   for (const { pid } of left) signalIfThere(pid, "SIGKILL");
+  // Their death is not instant; they must be gone before the next file is judged.
+  const killDeadline = performance.now() + leftoverGraceMs;
+  while (findMarked(marker).length > 0 && performance.now() < killDeadline) await Bun.sleep(10);
   return left.map(({ pid, command }) => `${pid} ${command}`);
 }
 
