@@ -109,7 +109,6 @@ async function compile(entry: string, outfile: string, target: string | undefine
     splitting: true,
     sourcemap: "inline",
     define: {
-      EXPJOBSERVER_VERSION: JSON.stringify(packageVersion()),
       // Bun would write this host's paths into CommonJS modules that ask for theirs.
       __dirname: JSON.stringify("/"),
       __filename: JSON.stringify("/module"),
@@ -119,15 +118,6 @@ async function compile(entry: string, outfile: string, target: string | undefine
   });
   if (!build.success) throw new Error(`The build failed.\n${build.logs.map((log) => String(log)).join("\n")}`);
   chmodSync(outfile, 0o755);
-}
-
-/** The version that package.json gives; the program reads it as the constant EXPJOBSERVER_VERSION. */
-export function packageVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  if (typeof manifest === "object" && manifest !== null && "version" in manifest && typeof manifest.version === "string") {
-    return manifest.version;
-  }
-  throw new Error("package.json has no version.");
 }
 
 function compileTarget(target: string): Bun.Build.CompileTarget {

@@ -119,6 +119,7 @@ describe("the import graph", () => {
     ["src/main.ts", 'import { serve } from "./daemon/serve.ts";'],
     ["src/main.ts", 'const x = await import("../test/support/binary.ts");'],
     ["src/daemon/engine.ts", 'import { x } from "../../scripts/demo.ts";'],
+    ["src/daemon/version.ts", 'import { version } from "../../package.json";'],
     ["src/stray.ts", "export const x = 1;"],
     ["src/extra/stray.ts", "export const x = 1;"],
   ];
@@ -133,6 +134,7 @@ describe("the import graph", () => {
     ["src/daemon/engine.ts", 'import { apply } from "../core/apply.ts"; import * as v from "valibot";'],
     ["src/commands/job/hold.ts", 'import { call } from "../../client/call.ts";'],
     ["src/offline/check.ts", 'import { table } from "../terminal/table.ts";'],
+    ["src/config/version.ts", 'import { version } from "../../package.json";'],
     ["src/main.ts", 'const { serve } = await import("./daemon/serve.ts");'],
     ["src/main.ts", 'import { basename } from "node:path";'],
     ["src/core/job.ts", '// import { x } from "../daemon/engine.ts";'],

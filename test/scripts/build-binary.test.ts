@@ -3,19 +3,20 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type BuildResult, buildBinary, packageVersion } from "../../scripts/build-binary.ts";
+import { type BuildResult, buildBinary } from "../../scripts/build-binary.ts";
 
 const root = resolve(import.meta.dir, "../..");
 const folder = mkdtempSync(join(tmpdir(), "build-"));
 const entry = join(folder, "program/main.ts");
 const outfile = join(folder, "out/expjobserver");
+const manifest: { readonly version: string } = await Bun.file(join(root, "package.json")).json();
 let built: BuildResult;
 
 const program = `
 import { basename } from "node:path";
-declare const EXPJOBSERVER_VERSION: string;
+import { VERSION } from "${join(root, "src/config/version.ts")}";
 const word = process.argv[2];
-if (word === "who") console.log(basename(process.argv0), EXPJOBSERVER_VERSION);
+if (word === "who") console.log(basename(process.argv0), VERSION);
 if (word === "ssh2") console.log(typeof (await import("ssh2")).Client);
 if (word === "citty") console.log(typeof (await import("citty")).runCommand);
 if (word === "msgpackr") console.log(new (await import("msgpackr/pack")).Packr({ useRecords: false }).pack([1]).length);
@@ -46,8 +47,8 @@ describe("the binary", () => {
   });
 
   test("knows under which name it was called, and its version", async () => {
-    expect(await run("j", "who")).toBe(`j ${packageVersion()}`);
-    expect(await run("expjobserver", "who")).toBe(`expjobserver ${packageVersion()}`);
+    expect(await run("j", "who")).toBe(`j ${manifest.version}`);
+    expect(await run("expjobserver", "who")).toBe(`expjobserver ${manifest.version}`);
   });
 
   test("loads ssh2, citty and msgpackr lazily, without their native parts", async () => {
