@@ -9,24 +9,17 @@ import { OutputQueue } from "../../protocol/output-queue.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import { Exchange } from "./exchange.ts";
 import { ServerHandshake, type ServerHandshakeOptions } from "./handshake.ts";
-import { CLOSING_MS_MAX, FRAME_MS_MAX, HANDSHAKE_MS_MAX, IDLE_MS_MAX, OUTPUT_BYTES_HIGH, STALLED_REPLY_MS_MAX } from "./limits.ts";
+import { type DeadlinesMs, OUTPUT_BYTES_HIGH } from "./limits.ts";
 
 export type ConnectionState = "handshake" | "open" | "closing" | "closed";
 
 export interface ConnectionOptions {
   readonly handshake: ServerHandshakeOptions;
   readonly dispatcher: Dispatcher;
+  readonly deadlinesMs: DeadlinesMs;
 }
 
-type Deadline = "handshake" | "frame" | "idle" | "stalled" | "closing";
-
-const DEADLINE_MS: Readonly<Record<Deadline, number>> = {
-  handshake: HANDSHAKE_MS_MAX,
-  frame: FRAME_MS_MAX,
-  idle: IDLE_MS_MAX,
-  stalled: STALLED_REPLY_MS_MAX,
-  closing: CLOSING_MS_MAX,
-};
+type Deadline = keyof DeadlinesMs;
 
 export class Connection {
   readonly openedAtMs: number;
@@ -34,6 +27,7 @@ export class Connection {
   readonly #handshake: ServerHandshake;
   readonly #exchange: Exchange;
   readonly #dispatcher: Dispatcher;
+  readonly #deadlinesMs: DeadlinesMs;
   readonly #frames = new FrameReader();
   readonly #output = new OutputQueue();
   readonly #whenRoom: (() => void)[] = [];
@@ -48,6 +42,7 @@ export class Connection {
     this.#socket = socket;
     this.#handshake = new ServerHandshake(options.handshake);
     this.#dispatcher = options.dispatcher;
+    this.#deadlinesMs = options.deadlinesMs;
     this.#exchange = new Exchange(options.dispatcher, {
       send: (frame) => this.#send(frame),
       room: () => this.#room(),
@@ -88,7 +83,7 @@ export class Connection {
   async stop(): Promise<void> {
     if (this.#state === "open") {
       const late = Promise.withResolvers<void>();
-      const timer = setTimeout(late.resolve, CLOSING_MS_MAX);
+      const timer = setTimeout(late.resolve, this.#deadlinesMs.closing);
       await Promise.race([this.#exchange.stop(), this.#whenClosed.promise, late.promise]);
       clearTimeout(timer);
     }
@@ -172,7 +167,7 @@ export class Connection {
     if (due === this.#deadline && due !== "idle") return;
     this.#deadline = due;
     clearTimeout(this.#timer);
-    if (due !== null) this.#timer = setTimeout(() => this.drop(), DEADLINE_MS[due]);
+    if (due !== null) this.#timer = setTimeout(() => this.drop(), this.#deadlinesMs[due]);
   }
 
   /** There was progress: that deadline begins anew, if it is still due. */

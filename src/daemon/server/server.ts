@@ -6,7 +6,7 @@ import { type Address, isLoopback } from "../../protocol/address.ts";
 import { NONCE_BYTES } from "../../protocol/limits.ts";
 import { Connection } from "./connection.ts";
 import type { Handlers } from "./handler.ts";
-import { AUTHENTICATED_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, UNAUTHENTICATED_MAX, UNAUTHENTICATED_SAFE_MS } from "./limits.ts";
+import { AUTHENTICATED_MAX, CONNECTIONS_MAX, DEADLINES_MS, type DeadlinesMs, UNAUTHENTICATED_MAX, UNAUTHENTICATED_SAFE_MS } from "./limits.ts";
 import { findPortHolder, type PortHolder } from "./port-holder.ts";
 
 export interface ServerOptions extends Address {
@@ -17,6 +17,8 @@ export interface ServerOptions extends Address {
   readonly handlers: Handlers;
   /** For faults of ours: exceptions of handlers (`where` is the method) and of the socket layer. */
   readonly onError: (error: unknown, where: string) => void;
+  /** Default: DEADLINES_MS. */
+  readonly deadlinesMs?: DeadlinesMs;
 }
 
 export interface Server extends AsyncDisposable {
@@ -89,6 +91,7 @@ class ConnectionTable {
     const connection = new Connection(socket, {
       handshake: { token, port, nonce: crypto.getRandomValues(new Uint8Array(NONCE_BYTES)), programVersion: version, admission: () => this.#admission() },
       dispatcher: { handlers, version, onError },
+      deadlinesMs: this.#options.deadlinesMs ?? DEADLINES_MS,
     });
     socket.data = connection;
     socket.setNoDelay(true);
@@ -109,9 +112,7 @@ class ConnectionTable {
   async stop(): Promise<void> {
     this.#stopping = true;
     const all = [...this.#connections];
-    const late = setTimeout(() => all.forEach((connection) => connection.drop()), 2 * CLOSING_MS_MAX);
     await Promise.all(all.map((connection) => (connection.state === "handshake" ? connection.drop() : connection.stop())));
-    clearTimeout(late);
   }
 
   /**

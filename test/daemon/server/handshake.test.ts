@@ -1,0 +1,144 @@
+/** Who may speak to the server: nobody who has not proved the token, on this server's port, for this very connection. */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { ClientHandshake } from "../../../src/client/handshake.ts";
+import { encodeHello, HANDSHAKE_STATUS, MAGIC, proof, readHello } from "../../../src/protocol/handshake.ts";
+import { encodeClientMessage } from "../../../src/protocol/message.ts";
+import { waitFor } from "../../support/wait-for.ts";
+import { forwardPort } from "./forwarder.ts";
+import { RawPeer } from "./raw-peer.ts";
+import { TestServer } from "./test-server.ts";
+
+const nonce = new Uint8Array(32).fill(7);
+const hello = encodeHello({ protocol: { major: 1, minor: 0 }, nonce, programVersion: "1.2.3" });
+
+const FOREIGN: readonly (readonly [string, Uint8Array | string])[] = [
+  ["HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+  ["HTTP from a web page", "POST / HTTP/1.1\r\nOrigin: http://evil.example\r\nContent-Length: 3\r\n\r\n{}\n"],
+  ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+  ["a WebSocket upgrade", "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"],
+  ["TLS", Uint8Array.of(0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x03)],
+  ["SSH", "SSH-2.0-OpenSSH_9.2\r\n"],
+  ["Redis", "*1\r\n$4\r\nPING\r\n"],
+  ["Redis inline", "PING\r\n"],
+  ["SMTP", "EHLO localhost\r\n"],
+  ["FTP", "USER anonymous\r\n"],
+  ["POP3", "CAPA\r\n"],
+  ["IMAP", "a1 LOGIN a b\r\n"],
+  ["memcached", "stats\r\n"],
+  ["PostgreSQL", Uint8Array.of(0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f)],
+  ["MySQL", Uint8Array.of(0x20, 0, 0, 1, 0x85, 0xa6, 0x3f, 0x20)],
+  ["MongoDB", Uint8Array.of(0x3a, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xd4, 7, 0, 0)],
+  ["LDAP", Uint8Array.of(0x30, 0x0c, 2, 1, 1, 0x60, 7)],
+  ["SOCKS 4", Uint8Array.of(4, 1, 0, 80, 127, 0, 0, 1, 0)],
+  ["SOCKS 5", Uint8Array.of(5, 1, 0)],
+  ["RDP", Uint8Array.of(3, 0, 0, 0x13, 0x0e, 0xe0)],
+  ["MQTT", Uint8Array.of(0x10, 0x0c, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4)],
+  ["AMQP", "AMQP\x00\x00\x09\x01"],
+  ["RTSP", "OPTIONS * RTSP/1.0\r\n\r\n"],
+  ["msgpack without a handshake", Uint8Array.of(0, 0, 0, 1, 0x80)],
+  ["the right first byte and no more of the magic", Uint8Array.of(0xe7, 0x20)],
+  ["a hello with a version that is no text", hello.with(hello.length - 1, 0x1b)],
+  ["more than a hello at once", Buffer.concat([hello, new Uint8Array(32)])],
+  ["hello, proof and request in one go", Buffer.concat([hello, new Uint8Array(32), encodeClientMessage({ kind: "request", id: 1, method: "server.stop", params: {}, requestId: null })])],
+];
+
+test.each([...FOREIGN])("%s gets no byte and is hung up on", async (_name, bytes) => {
+  await using server = await TestServer.start();
+  using peer = await RawPeer.connect(server.port);
+  peer.write(bytes);
+  await waitFor(() => peer.closed);
+  expect(peer.receivedBytes).toBe(0);
+  expect(server.errors).toEqual([]);
+});
+
+test("a hello that is not complete gets no byte, however it begins", async () => {
+  await using server = await TestServer.start();
+  using other = await RawPeer.connect(server.port);
+  for (const length of [0, 1, MAGIC.length, MAGIC.length + 4, hello.length - 1]) {
+    using peer = await RawPeer.connect(server.port);
+    peer.write(hello.subarray(0, length));
+    await waitFor(async () => (await RawPeer.authenticated(server.port, server.token)).open);
+    expect({ length, bytes: peer.receivedBytes, closed: peer.closed }).toEqual({ length, bytes: 0, closed: false });
+  }
+  expect(other.receivedBytes).toBe(0);
+});
+
+test("random bytes get no byte", async () => {
+  await using server = await TestServer.start();
+  const notOurs = fc.uint8Array({ minLength: 1, maxLength: 400 }).filter((bytes) => bytes[0] !== MAGIC[0]);
+  await fc.assert(
+    fc.asyncProperty(notOurs, async (bytes) => {
+      using peer = await RawPeer.connect(server.port);
+      peer.write(bytes);
+      await waitFor(() => peer.closed, { everyMs: 1 });
+      expect(peer.receivedBytes).toBe(0);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("a hello that comes byte by byte is as good as one in a piece", async () => {
+  await using server = await TestServer.start();
+  using peer = await RawPeer.connect(server.port);
+  for (const byte of hello) peer.write(Uint8Array.of(byte));
+  await waitFor(() => peer.receivedBytes > 0);
+  expect(readHello(peer.received)).toMatchObject({ kind: "hello", hello: { protocol: { major: 1 }, programVersion: "9.8.7" } });
+});
+
+test("a client of another major learns the server's version and is hung up on", async () => {
+  await using server = await TestServer.start();
+  using peer = await RawPeer.connect(server.port);
+  peer.write(encodeHello({ protocol: { major: 2, minor: 0 }, nonce, programVersion: "7.0.0" }));
+  await waitFor(() => peer.closed);
+  const read = readHello(peer.received);
+  expect(read).toMatchObject({ kind: "hello", length: peer.receivedBytes, hello: { protocol: { major: 1, minor: 0 } } });
+});
+
+test("a client of another minor is welcome", async () => {
+  await using server = await TestServer.start();
+  using peer = await RawPeer.connect(server.port);
+  const newer = encodeHello({ protocol: { major: 1, minor: 99 }, nonce, programVersion: "7.0.0" });
+  peer.write(newer);
+  await waitFor(() => peer.receivedBytes > 0);
+  const serverHello = peer.received;
+  peer.write(proof({ token: server.token, role: "client", clientHello: newer, serverHello, port: server.port }));
+  await waitFor(() => peer.receivedBytes > serverHello.length);
+  expect(peer.received[serverHello.length]).toBe(HANDSHAKE_STATUS.accepted);
+});
+
+test("a wrong token gets the answer not-allowed and nothing that the right one could make", async () => {
+  await using server = await TestServer.start();
+  using peer = await RawPeer.connect(server.port);
+  peer.write(hello);
+  await waitFor(() => peer.receivedBytes > 0);
+  const serverHello = peer.received;
+  peer.write(proof({ token: new Uint8Array(32), role: "client", clientHello: hello, serverHello, port: server.port }));
+  await waitFor(() => peer.closed);
+  expect([...peer.received.subarray(serverHello.length)]).toEqual([HANDSHAKE_STATUS["not-allowed"]]);
+});
+
+test("a recorded handshake is worth nothing the second time", async () => {
+  await using server = await TestServer.start();
+  const sent: Uint8Array[] = [];
+  await using recorder = await forwardPort({ to: { host: "127.0.0.1", port: server.port }, onUpstream: (bytes) => sent.push(bytes) });
+  // The recorder stands on another port, so the client is made to believe in the server's.
+  using peer = await RawPeer.connect(recorder.port);
+  const handshake = new ClientHandshake({ token: () => server.token, port: server.port, nonce, programVersion: "1" });
+  peer.write(handshake.hello);
+  await waitFor(() => peer.receivedBytes > 0);
+  const step = handshake.push(peer.received);
+  const helloLength = peer.receivedBytes;
+  if (step.kind === "send") peer.write(step.bytes);
+  await waitFor(() => peer.receivedBytes > helloLength);
+  expect(peer.received[helloLength]).toBe(HANDSHAKE_STATUS.accepted);
+
+  const [recordedHello, recordedProof] = sent;
+  using replay = await RawPeer.connect(server.port);
+  replay.write(recordedHello ?? "");
+  await waitFor(() => replay.receivedBytes > 0);
+  const replayedHelloLength = replay.receivedBytes;
+  replay.write(recordedProof ?? "");
+  await waitFor(() => replay.closed);
+  expect([...replay.received.subarray(replayedHelloLength)]).toEqual([HANDSHAKE_STATUS["not-allowed"]]);
+});

@@ -1,0 +1,84 @@
+/** A client of bytes: what it sends and reads is up to the test. */
+import { ClientHandshake } from "../../../src/client/handshake.ts";
+import { FrameReader } from "../../../src/protocol/frame.ts";
+import { decodeServerMessage, encodeClientMessage, type ServerMessage } from "../../../src/protocol/message.ts";
+import { waitFor } from "../../support/wait-for.ts";
+
+export class RawPeer implements Disposable {
+  readonly messages: ServerMessage[] = [];
+  readonly #received: Uint8Array[] = [];
+  readonly #frames = new FrameReader();
+  #socket: Bun.Socket | null = null;
+  #handshake: ClientHandshake | null = null;
+  closed = false;
+  open = false;
+  receivedBytes = 0;
+
+  static async connect(port: number, host = "127.0.0.1"): Promise<RawPeer> {
+    const peer = new RawPeer();
+    const closed = (): void => {
+      peer.closed = true;
+    };
+    peer.#socket = await Bun.connect({
+      hostname: host,
+      port,
+      socket: { data: (_socket, bytes) => peer.#take(bytes), drain: () => undefined, close: closed, error: closed, connectError: closed },
+    });
+    return peer;
+  }
+
+  /** With the handshake done. */
+  static async authenticated(port: number, token: Uint8Array, host = "127.0.0.1"): Promise<RawPeer> {
+    const peer = await RawPeer.connect(port, host);
+    peer.#handshake = new ClientHandshake({ token: () => token, port, nonce: crypto.getRandomValues(new Uint8Array(32)), programVersion: "1.2.3" });
+    peer.write(peer.#handshake.hello);
+    await waitFor(() => peer.open || peer.closed);
+    return peer;
+  }
+
+  get received(): Uint8Array {
+    return Buffer.concat(this.#received);
+  }
+
+  write(bytes: Uint8Array | string): void {
+    this.#socket?.write(bytes);
+  }
+
+  request(id: number, method: string, params: unknown): void {
+    this.write(encodeClientMessage({ kind: "request", id, method, params, requestId: null }));
+  }
+
+  answer(id: number): ServerMessage | undefined {
+    return this.messages.find((message) => message.id === id && message.kind !== "chunk");
+  }
+
+  async answered(id: number): Promise<ServerMessage | undefined> {
+    await waitFor(() => this.answer(id) !== undefined || this.closed);
+    return this.answer(id);
+  }
+
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket?.terminate();
+  }
+
+  #take(bytes: Uint8Array): void {
+    this.receivedBytes += bytes.length;
+    if (this.open) {
+      this.#frames.push(bytes, (payload) => this.messages.push(decodeServerMessage(payload)));
+    } else if (this.#handshake === null) {
+      this.#received.push(bytes.slice());
+    } else {
+      const step = this.#handshake.push(bytes);
+      if (step.kind === "send") this.write(step.bytes);
+      if (step.kind === "done") this.open = true;
+    }
+  }
+}
