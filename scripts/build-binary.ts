@@ -66,9 +66,8 @@ export async function buildBinary(options: BuildOptions = {}): Promise<BuildResu
   if (!existsSync(entry)) throw new Error(`Nothing to build: ${relative(root, entry)} does not exist.`);
 
   const stamp = await sourceHash(entry, options.target ?? "host");
-  const stampFile = join(dirname(outfile), `.${basename(outfile)}.stamp`);
-  const isCurrent = existsSync(outfile) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp;
-  if (isCurrent && options.force !== true) {
+  const stampFile = stampPath(outfile);
+  if (options.force !== true && isStamped(outfile, stamp)) {
     linkClient(result.j, basename(outfile));
     return { ...result, rebuilt: false, durationMs: performance.now() - startedAt };
   }
@@ -88,6 +87,23 @@ export async function buildBinary(options: BuildOptions = {}): Promise<BuildResu
   linkClient(result.j, basename(outfile));
   writeFileSync(stampFile, stamp);
   return { ...result, rebuilt: true, durationMs: performance.now() - startedAt };
+}
+
+/** Whether `buildBinary` would find nothing to do. Reads only. */
+export async function isBinaryCurrent(options: BuildOptions = {}): Promise<boolean> {
+  const entry = resolve(root, options.entry ?? "src/main.ts");
+  const outfile = binaryPath(options);
+  if (!existsSync(entry) || readLink(join(dirname(outfile), "j")) !== basename(outfile)) return false;
+  return isStamped(outfile, await sourceHash(entry, options.target ?? "host"));
+}
+
+function isStamped(outfile: string, stamp: string): boolean {
+  const stampFile = stampPath(outfile);
+  return existsSync(outfile) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp;
+}
+
+function stampPath(outfile: string): string {
+  return join(dirname(outfile), `.${basename(outfile)}.stamp`);
 }
 
 async function compile(entry: string, outfile: string, target: string | undefined): Promise<void> {
