@@ -1,0 +1,100 @@
+/**
+ * What the snapshot and the history blocks have in common: TOML between a comment for people and a footer.
+ *
+ *   # …what this file is…
+ *   format = 1
+ *   sequence = 512
+ *   …
+ *   # end: sequence = 512, jobs = 3, sha256 = <64 hexadecimal digits, of every byte before this line>
+ *
+ * The footer is the last line and says that the file is whole: TOML that was cut at the end of a line still
+ * parses. `format = N` on a line of its own before the first table, and the footer, stay as they are in every
+ * later format, so that an older release can tell a newer file from a bad one.
+ */
+import { parse } from "smol-toml";
+import { Replacement } from "../durable-file.ts";
+import { StoreError } from "../store-error.ts";
+
+const FOOTER = /^# end: sequence = (\d+), jobs = (\d+), sha256 = ([0-9a-f]{64})\n$/;
+const FORMAT_LINE = /^format = (\d+)$/m;
+/** About how much is made and written before others get their turn. */
+const CHUNK_CHARACTERS = 256 * 1024;
+
+export interface Footer {
+  readonly sequence: number;
+  readonly jobs: number;
+}
+
+export type DocumentReading =
+  | { readonly kind: "document"; readonly content: Readonly<Record<string, unknown>>; readonly footer: Footer }
+  | { readonly kind: "newer"; readonly format: number }
+  | { readonly kind: "bad"; readonly offset: number; readonly reason: string };
+
+/** Reads a whole file. @param format the newest that the caller knows */
+export function readDocument(bytes: Buffer, format: number): DocumentReading {
+  const start = bytes.lastIndexOf("\n", bytes.length - 2) + 1;
+  const footer = FOOTER.exec(bytes.toString("utf8", start));
+  if (footer === null) return { kind: "bad", offset: start, reason: "the last line is not the footer: the file was cut or edited" };
+  const sha256 = new Bun.CryptoHasher("sha256").update(bytes.subarray(0, start)).digest("hex");
+  if (sha256 !== footer[3]) return { kind: "bad", offset: start, reason: "the content does not agree with the sha256 in the footer" };
+  const text = bytes.toString("utf8", 0, start);
+  const found = Number(FORMAT_LINE.exec(text)?.[1] ?? Number.NaN);
+  if (found > format) return { kind: "newer", format: found };
+  try {
+    return { kind: "document", content: parse(text), footer: { sequence: Number(footer[1]), jobs: Number(footer[2]) } };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return { kind: "bad", offset: 0, reason: `not TOML: ${firstLine(error.message)}` };
+  }
+}
+
+/**
+ * Writes a document in the place of the old one, durably. Pieces are made as they are needed, and the event
+ * loop gets its turn between chunks of them.
+ * @param beforeRename see Replacement.commit
+ */
+export async function writeDocument(
+  path: string,
+  pieces: Iterable<string>,
+  footer: () => Footer,
+  beforeRename?: () => Promise<void>,
+): Promise<void> {
+  const replacement = await Replacement.begin(path);
+  try {
+    const hash = new Bun.CryptoHasher("sha256");
+    const put = async (text: string) => {
+      const bytes = Buffer.from(text.toWellFormed());
+      hash.update(bytes);
+      await replacement.write(bytes);
+    };
+    let chunk = "";
+    for (const piece of pieces) {
+      chunk += piece;
+      if (chunk.length < CHUNK_CHARACTERS) continue;
+      await put(chunk);
+      chunk = "";
+    }
+    await put(chunk);
+    const { sequence, jobs } = footer();
+    const line = `# end: sequence = ${sequence}, jobs = ${jobs}, sha256 = ${hash.digest("hex")}\n`;
+    await replacement.write(Buffer.from(line));
+    await replacement.commit(beforeRename);
+  } catch (error) {
+    await replacement.abandon();
+    throw error;
+  }
+}
+
+/** A bad document as the error that refuses it. */
+export function refused(file: string, reading: Exclude<DocumentReading, { readonly kind: "document" }>): StoreError {
+  switch (reading.kind) {
+    case "newer":
+      return new StoreError("newer-format", { file, format: reading.format });
+    case "bad":
+      return new StoreError("damaged", { file, offset: reading.offset, reason: reading.reason });
+  }
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
+}

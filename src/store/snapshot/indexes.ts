@@ -1,0 +1,22 @@
+/** The parts of the state that follow from the others, made anew: they are not stored. */
+import { isReady } from "../../core/apply-job.ts";
+import type { Job } from "../../core/job.ts";
+import { canTakeJobs, type Machine } from "../../core/machine.ts";
+import { IntMap, TextMap } from "../../core/persistent-map.ts";
+import type { State } from "../../core/state.ts";
+
+export function rebuildIndexes(jobs: IntMap<Job>, machines: IntMap<Machine>): Pick<State, "ready" | "slots" | "free"> {
+  const ready = new Map<string, IntMap<true>>();
+  for (const job of jobs.values()) {
+    if (!isReady(job)) continue;
+    ready.set(job.spec.class, (ready.get(job.spec.class) ?? IntMap.empty<true>()).set(job.jid, true));
+  }
+  const free = new Map<string, IntMap<number>>();
+  const slots: [string, number][] = [];
+  for (const machine of machines.values()) {
+    slots.push([machine.addr, machine.slot]);
+    if (!canTakeJobs(machine) || machine.assignment.kind !== "free") continue;
+    free.set(machine.class, (free.get(machine.class) ?? IntMap.empty<number>()).set(machine.assignment.order, machine.slot));
+  }
+  return { ready: TextMap.from(ready), free: TextMap.from(free), slots: TextMap.from(slots) };
+}

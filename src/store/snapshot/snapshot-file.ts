@@ -1,0 +1,62 @@
+/**
+ * The two generations of the snapshot: `snapshot.toml`, and `snapshot.1.toml` before it. A new one is whole
+ * and durable under its temporary name before the older generation gives way; between the two renames of a
+ * crash only the older name is there, and the journal since then.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { rename } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { State } from "../../core/state.ts";
+import { syncFolder } from "../durable-file.ts";
+import type { StorePaths } from "../paths.ts";
+import { asStoreError, StoreError, systemCode } from "../store-error.ts";
+import { readDocument, writeDocument } from "./document.ts";
+import { decodeState, encodeState, SNAPSHOT_FORMAT } from "./state-codec.ts";
+
+export interface Snapshot {
+  readonly state: State;
+  readonly sequence: number;
+}
+
+export type SnapshotReading =
+  | { readonly kind: "missing" }
+  | { readonly kind: "good"; readonly snapshot: Snapshot }
+  | { readonly kind: "bad"; readonly offset: number; readonly reason: string };
+
+/** @throws StoreError "newer-format", whatever else is there: an older release must not go on from older files */
+export function readSnapshot(file: string): SnapshotReading {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return { kind: "missing" };
+    throw asStoreError(error, file);
+  }
+  const document = readDocument(bytes, SNAPSHOT_FORMAT);
+  switch (document.kind) {
+    case "bad":
+      return document;
+    case "newer":
+      throw new StoreError("newer-format", { file, format: document.format });
+    case "document": {
+      const reading = decodeState(document.content, document.footer);
+      if (reading.kind === "bad") return { kind: "bad", offset: 0, reason: reading.reason };
+      return { kind: "good", snapshot: { state: reading.state, sequence: document.footer.sequence } };
+    }
+  }
+}
+
+/** Makes this the newest generation, and what was the newest the older one. */
+export async function writeSnapshot(paths: StorePaths, snapshot: Snapshot): Promise<void> {
+  const { state, sequence } = snapshot;
+  await writeDocument(
+    paths.snapshot,
+    encodeState(state, sequence),
+    () => ({ sequence, jobs: state.jobs.size }),
+    async () => {
+      if (!existsSync(paths.snapshot)) return;
+      await rename(paths.snapshot, paths.olderSnapshot);
+      await syncFolder(dirname(paths.snapshot));
+    },
+  );
+}

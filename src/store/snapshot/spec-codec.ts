@@ -1,0 +1,66 @@
+/** What was asked for, which many jobs share: written once a file, `[[specs]]`, and named by number. */
+import * as v from "valibot";
+import type { JobSpec } from "../../core/job.ts";
+import { integer, mapNullable, optionalField, type TomlTable, table, textRecord } from "./scalar-codec.ts";
+
+export const specSchema = v.pipe(
+  v.strictObject({
+    id: integer,
+    class: v.string(),
+    cmd: v.string(),
+    copy_to: optionalField(v.string()),
+    notify: v.optional(v.boolean(), false),
+    retry: optionalField(v.strictObject({ max_failures: optionalField(integer) })),
+    variables: v.optional(textRecord, {}),
+    secrets: v.optional(v.array(v.string()), []),
+  }),
+  v.transform(({ id, copy_to, retry, ...rest }): { readonly id: number; readonly spec: JobSpec } => ({
+    id,
+    spec: {
+      kind: "job",
+      class: rest.class,
+      cmd: rest.cmd,
+      copyTo: copy_to,
+      retry: mapNullable(retry, (policy) => ({ maxFailures: policy.max_failures })),
+      notify: rest.notify,
+      variables: rest.variables,
+      secrets: rest.secrets,
+    },
+  })),
+);
+
+/** Gives each distinct spec a number, in the order in which they are met. */
+export class SpecNumbers {
+  private readonly byIdentity = new Map<JobSpec, number>();
+  private readonly byContent = new Map<string, number>();
+  private readonly found: JobSpec[] = [];
+
+  numberOf(spec: JobSpec): number {
+    const known = this.byIdentity.get(spec);
+    if (known !== undefined) return known;
+    const content = JSON.stringify(encodeSpec(spec, 0));
+    const number = this.byContent.get(content) ?? this.found.length;
+    if (number === this.found.length) this.found.push(spec);
+    this.byContent.set(content, number);
+    this.byIdentity.set(spec, number);
+    return number;
+  }
+
+  tables(): readonly TomlTable[] {
+    return this.found.map(encodeSpec);
+  }
+}
+
+function encodeSpec(spec: JobSpec, id: number): TomlTable {
+  const { retry } = spec;
+  return table({
+    id,
+    class: spec.class,
+    cmd: spec.cmd,
+    copy_to: spec.copyTo,
+    notify: spec.notify ? true : null,
+    secrets: spec.secrets.length === 0 ? null : spec.secrets,
+    retry: mapNullable(retry, (policy) => table({ max_failures: policy.maxFailures })),
+    variables: Object.keys(spec.variables).length === 0 ? null : spec.variables,
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * An open state directory: what the engine is given. Appends events, takes snapshots, keeps the past and the
+ * secrets, and holds the lock until it is closed. It never looks at what the events mean, except that a
+ * forgotten job leaves its history block.
+ *
+ * Order of a snapshot: a new journal segment, history blocks, the snapshot, and only then old segments go:
+ * those that the older of the two generations does not need any more.
+ */
+import { unlink } from "node:fs/promises";
+import type { Event } from "../core/event.ts";
+import { isEnded, type Job } from "../core/job.ts";
+import type { State } from "../core/state.ts";
+import { syncFolder } from "./durable-file.ts";
+import type { History } from "./history/history.ts";
+import { baseOf } from "./journal/reader.ts";
+import { listSegments } from "./journal/segments.ts";
+import type { JournalWriter } from "./journal/writer.ts";
+import type { DirectoryLock } from "./lock.ts";
+import type { StorePaths } from "./paths.ts";
+import type { Secrets } from "./secrets.ts";
+import { writeSnapshot } from "./snapshot/snapshot-file.ts";
+import { asStoreError, type StoreNote } from "./store-error.ts";
+
+export interface StoreParts {
+  readonly paths: StorePaths;
+  readonly lock: DirectoryLock;
+  readonly serverId: string;
+  readonly state: State;
+  readonly sequence: number;
+  readonly snapshotSequence: number;
+  readonly notes: readonly StoreNote[];
+  readonly journal: JournalWriter;
+  readonly history: History;
+  readonly secrets: Secrets;
+}
+
+export class Store {
+  private snapshotSequence: number;
+  private snapshotting: Promise<unknown> = Promise.resolve();
+  private closing: Promise<void> | null = null;
+
+  constructor(private readonly parts: StoreParts) {
+    this.snapshotSequence = parts.snapshotSequence;
+  }
+
+  /** The state as it was when the store was opened. */
+  get state(): State {
+    return this.parts.state;
+  }
+
+  /** What recovery did, for the log. */
+  get notes(): readonly StoreNote[] {
+    return this.parts.notes;
+  }
+
+  get paths(): StorePaths {
+    return this.parts.paths;
+  }
+
+  get serverId(): string {
+    return this.parts.serverId;
+  }
+
+  get history(): Pick<History, "read"> {
+    return this.parts.history;
+  }
+
+  get secrets(): Secrets {
+    return this.parts.secrets;
+  }
+
+  /** The last journal record that is on stable storage. */
+  get sequence(): number {
+    return this.parts.journal.durableSequence;
+  }
+
+  /** Bytes journalled since the last snapshot of this process: what a start would have to replay. */
+  get journalBytes(): number {
+    return this.parts.journal.segmentBytes;
+  }
+
+  /**
+   * Writes the events as one record. Resolves with its sequence when it is on stable storage. Rejects when it
+   * is certain not to be read back: "no-space" (try again later), "record-too-large", "storage-failed" (nothing
+   * is written any more: stop), "closed".
+   */
+  async append(events: readonly Event[]): Promise<number> {
+    const sequence = await this.parts.journal.append(events);
+    this.parts.history.remove(events.filter((event) => event.kind === "job-forgotten").map((event) => event.jid));
+    return sequence;
+  }
+
+  /**
+   * Writes a snapshot while appends go on. @param state what is durable, @param sequence its last record.
+   * @returns the ended jobs of the state, which are in history blocks now: memory does not need them any more
+   */
+  snapshot(state: State, sequence: number): Promise<readonly Job[]> {
+    const taken = this.snapshotting.then(() => this.snapshotNow(state, sequence));
+    // A failed snapshot is its caller's news; the journal has everything, and the next one begins anew.
+    this.snapshotting = taken.catch(() => undefined);
+    return taken;
+  }
+
+  /**
+   * Waits for what is under way, writes a last snapshot if anything has changed, and lets go of the directory,
+   * also when that snapshot fails. @param state what is durable; null leaves the journal to speak for itself
+   */
+  close(state: State | null): Promise<void> {
+    this.closing ??= this.closeNow(state);
+    return this.closing;
+  }
+
+  private async closeNow(state: State | null): Promise<void> {
+    const { journal, lock } = this.parts;
+    try {
+      if (state !== null && journal.durableSequence !== this.snapshotSequence) await this.snapshot(state, journal.durableSequence);
+      await this.snapshotting;
+    } finally {
+      await journal.close();
+      lock.release();
+    }
+  }
+
+  private async snapshotNow(state: State, sequence: number): Promise<readonly Job[]> {
+    const { journal, history, paths } = this.parts;
+    await journal.rotate();
+    const ended = [...state.jobs.values()].filter((job) => isEnded(job.state));
+    await history.write(ended, sequence);
+    if (sequence === this.snapshotSequence && sequence > 0) return ended;
+    await writeSnapshot(paths, { state, sequence });
+    const older = this.snapshotSequence;
+    this.snapshotSequence = sequence;
+    await this.removeSegmentsBefore(older);
+    return ended;
+  }
+
+  /** @param needed the sequence from which the older generation needs the journal; 0 when there is none */
+  private async removeSegmentsBefore(needed: number): Promise<void> {
+    const { paths } = this.parts;
+    const segments = listSegments(paths.journal);
+    try {
+      for (const [index, segment] of segments.entries()) {
+        const next = segments[index + 1];
+        if (next === undefined || baseOf(next) > needed) break;
+        await unlink(segment.path);
+      }
+      await syncFolder(paths.journal);
+    } catch (error) {
+      throw asStoreError(error, paths.journal);
+    }
+  }
+}
