@@ -1,0 +1,24 @@
+import type { Run } from "../command.ts";
+import { parseId } from "../ids.ts";
+import type { addArguments } from "../job.ts";
+import { idRange, idsFrom, warnAll } from "../report.ts";
+import { absoluteOrNull, checkedCommand, parseCount, parseRetry, parseTime } from "../values.ts";
+
+export const run: Run<typeof addArguments> = async (args, { output, surroundings, withClient }) => {
+  const request = {
+    class: args.class,
+    cmd: checkedCommand(args.cmd),
+    cp_results: absoluteOrNull(args["cp-path"], surroundings),
+    count: parseCount(args.times, "--times", 1),
+    retry: parseRetry(args.retry, args["max-failures"]),
+    timeout: parseTime(args.timeout, "--timeout"),
+    tag: args.tag === undefined ? null : parseId(args.tag, "tag"),
+    notify: args.notify ?? false,
+  };
+  const { first, count, warnings } = await withClient((client) => client.call("job.add", request));
+  warnAll(warnings, output);
+  if (output.json) output.printJson({ jids: idsFrom(first, count) });
+  else if (output.quiet) output.printLines(idsFrom(first, count).map(String));
+  else output.print(count === 1 ? `Queued job ${first}` : `Queued jobs ${idRange(first, count)}`);
+  return 0;
+};

@@ -1,0 +1,29 @@
+/** What rm, hold and unhold say: which jobs they changed, and which they could not. */
+import { RequestError } from "../../protocol/error.ts";
+import type { Output } from "../output.ts";
+import { idRange, reportRefused } from "../report.ts";
+
+export interface Changed {
+  readonly done: readonly number[];
+  readonly failed: readonly { readonly id: number; readonly code: string }[];
+}
+
+/** @param verb in the past tense. @returns the exit code */
+export function reportChanged(changed: Changed, verb: string, output: Output): number {
+  if (output.json) output.printJson(changed);
+  else if (output.quiet) output.printLines(changed.done.map(String));
+  else if (changed.done.length > 0) output.print(`${verb} ${changed.done.length === 1 ? "job" : "jobs"} ${ranges(changed.done)}`);
+  const errors = changed.failed.map(({ id, code }) => new RequestError(code, { id, jid: id }));
+  return reportRefused(errors, output);
+}
+
+/** `3, 5-9, 12`. */
+function ranges(ids: readonly number[]): string {
+  const parts: { first: number; count: number }[] = [];
+  for (const id of [...ids].sort((a, b) => a - b)) {
+    const last = parts.at(-1);
+    if (last !== undefined && last.first + last.count === id) last.count += 1;
+    else parts.push({ first: id, count: 1 });
+  }
+  return parts.map(({ first, count }) => idRange(first, count)).join(", ");
+}

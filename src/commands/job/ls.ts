@@ -1,0 +1,32 @@
+import type { WireRow } from "../../protocol/methods/job.ts";
+import { jobJson } from "../../terminal/job-json.ts";
+import { renderJobListing } from "../../terminal/job-listing.ts";
+import type { Run } from "../command.ts";
+import { UsageError } from "../failure.ts";
+import { parseIds } from "../ids.ts";
+import type { listArguments } from "../job.ts";
+import { reportMissing } from "../report.ts";
+import { parseCount } from "../values.ts";
+
+export const run: Run<typeof listArguments> = async (args, { output, withClient }) => {
+  const after = args.after ?? false;
+  if (after && args.ids.length === 0) throw new UsageError("--after needs a JID.", "Write j job ls -a JID.");
+  const request = {
+    ids: parseIds(args.ids),
+    limit: parseCount(args.limit, "--limit", 1),
+    all: after,
+    running: args.running ?? false,
+    // Scripts want every job, and so does who names a matrix.
+    collapse: !output.json && !output.quiet && (args.ids.length === 0 || after),
+  };
+  const { rows, counts, missing } = await withClient(async (client) => {
+    const stream = client.stream("job.list", request);
+    const received: WireRow[] = [];
+    for await (const chunk of stream) received.push(...chunk);
+    return { rows: received, ...(await stream.result) };
+  });
+  if (output.json) output.printJson(rows.flatMap((row) => (row.kind === "job" ? [jobJson(row.job)] : [])));
+  else if (output.quiet) output.printLines(rows.map((row) => String(row.kind === "job" ? row.job.jid : row.id)));
+  else output.print(renderJobListing({ counts, rows }, await output.screen()));
+  return reportMissing(missing, output);
+};

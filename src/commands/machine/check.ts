@@ -1,0 +1,19 @@
+import { renderChecks } from "../../terminal/machine-check.ts";
+import { problemWords } from "../../terminal/problem.ts";
+import type { Run } from "../command.ts";
+import type { checkArguments } from "../machine.ts";
+
+export const run: Run<typeof checkArguments> = async ({ addrs }, { output, withClient }) => {
+  const { results } = await withClient((client) => client.call("machine.check", { addrs: [...addrs] }));
+  const bad = results.filter((result) => result.problem !== null);
+  if (output.json) {
+    output.printJson(
+      results.map(({ problem, ...rest }) => {
+        const words = problem === null ? null : problemWords(problem);
+        return { ...rest, code: problem?.code ?? null, error: words?.message ?? null, hint: words?.hint ?? null };
+      }),
+    );
+  } else if (output.quiet) output.printLines(bad.map((result) => result.addr));
+  else output.print(renderChecks(results, await output.screen()));
+  return bad.length === 0 ? 0 : 1;
+};

@@ -1,0 +1,16 @@
+import { printable } from "../../terminal/printable.ts";
+import type { Run } from "../command.ts";
+import type { moveArguments } from "../machine.ts";
+import { reportRefused } from "../report.ts";
+import { missingMachine, namedMachines } from "./named.ts";
+
+export const run: Run<typeof moveArguments> = async (args, { output, surroundings, withClient }) => {
+  const named = namedMachines(args, surroundings);
+  const target = args["new-class"];
+  const { moved, missing } = await withClient((client) => client.call("machine.move", { ...named, class: target }));
+  if (output.json) output.printJson({ moved });
+  else if (output.quiet) output.printLines(moved);
+  else output.printLines(moved.map((addr) => `Moved ${printable(addr)} to ${printable(target)}`));
+  const errors = missing.map((name) => missingMachine(name, named.classes));
+  return reportRefused(errors, output);
+};

@@ -1,0 +1,12 @@
+import { RequestError } from "../../protocol/error.ts";
+import type { Run } from "../command.ts";
+import type { restoreArguments } from "../machine.ts";
+import { reportRefused } from "../report.ts";
+
+export const run: Run<typeof restoreArguments> = async ({ addrs }, { output, withClient }) => {
+  const { failed } = await withClient((client) => client.call("machine.restore", { addrs: [...addrs] }));
+  const refused = new Set(failed.map((entry) => entry.addr));
+  if (output.json) output.printJson({ restored: addrs.filter((addr) => !refused.has(addr)) });
+  const errors = failed.map(({ addr, code }) => new RequestError(code, { addr }));
+  return reportRefused(errors, output);
+};

@@ -1,0 +1,25 @@
+import type { Run } from "../command.ts";
+import type { addArguments } from "../matrix.ts";
+import { idRange, idsFrom, warnAll } from "../report.ts";
+import { absoluteOrNull, checkedCommand, parseCount, parseRetry, parseTime } from "../values.ts";
+import { parseMatrixWords } from "./keys.ts";
+
+export const run: Run<typeof addArguments> = async (args, { output, surroundings, withClient }) => {
+  const { copyTo, keys } = parseMatrixWords(args.words);
+  const request = {
+    class: args.class,
+    cmd: checkedCommand(args.cmd),
+    cp_results: absoluteOrNull(copyTo, surroundings),
+    keys,
+    count: parseCount(args.times, "--times", 1),
+    retry: parseRetry(true, args["max-failures"]),
+    timeout: parseTime(args.timeout, "--timeout"),
+    notify: args.notify ?? false,
+  };
+  const { id, first, count, warnings } = await withClient((client) => client.call("matrix.add", request));
+  warnAll(warnings, output);
+  if (output.json) output.printJson({ id, jids: idsFrom(first, count) });
+  else if (output.quiet) output.print(String(id));
+  else output.print(`Queued matrix ${id}: ${count === 1 ? "job" : `${count} jobs,`} ${idRange(first, count)}`);
+  return 0;
+};

@@ -1,0 +1,91 @@
+/**
+ * The only place that writes: results to stdout, errors and warnings to stderr, each text at once. It never
+ * touches process.stdout, process.stderr or process.stdin, whose first use costs more than a whole listing.
+ */
+import { fstatSync, writeSync } from "node:fs";
+import type { Environment } from "../config/paths.ts";
+import type { Screen } from "../terminal/job-listing.ts";
+import { printableLines } from "../terminal/printable.ts";
+import type { GlobalFlags } from "./global-flags.ts";
+import { terminalWidth } from "./terminal-width.ts";
+
+export interface Output {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** Of stdout; without a terminal nothing is cut and nothing coloured. */
+  screen(): Promise<Screen>;
+  /** A result: one text, or with --json one document. */
+  print(text: string): void;
+  /** Names or sentences, one a line; nothing at all for none. */
+  printLines(lines: readonly string[]): void;
+  printJson(document: unknown): void;
+  /** Bytes as they are. @returns false when nobody reads any more */
+  write(bytes: Uint8Array): boolean;
+  warn(message: string, hint: string): void;
+  error(code: string, message: string, hint: string): void;
+  isTerminal(): boolean;
+}
+
+export function createOutput(globals: Pick<GlobalFlags, "json" | "quiet" | "colour">, environment: Environment): Output {
+  const colours = globals.colour && !hasValue(environment["NO_COLOR"]) && environment["TERM"] !== "dumb";
+  return {
+    json: globals.json,
+    quiet: globals.quiet,
+    isTerminal: () => isTerminal(1),
+    screen: async () => {
+      if (!isTerminal(1)) return { width: Number.POSITIVE_INFINITY, colours: false };
+      return { width: (await terminalWidth(1)) ?? 80, colours };
+    },
+    print: (text) => console.log(text),
+    printLines: (lines) => {
+      if (lines.length > 0) console.log(lines.join("\n"));
+    },
+    printJson: (document) => console.log(safeJson(document, isTerminal(1))),
+    write: (bytes) => writeFully(1, bytes),
+    warn: (message, hint) => writeLine(2, hint === "" ? `Warning: ${message}` : `Warning: ${message}\n${hint}`),
+    error: (code, message, hint) => {
+      if (globals.json) writeLine(2, safeJson({ error: { code, message, hint } }, false));
+      else writeLine(2, printableLines(hint === "" ? message : `${message}\n${hint}`));
+    },
+  };
+}
+
+/** What a terminal might act on is written as an escape: the document stays the same. */
+function safeJson(document: unknown, forPeople: boolean): string {
+  const text = JSON.stringify(document, null, forPeople ? 2 : undefined);
+  return text.replace(/[\u007f-\u009f\u2028\u2029\p{Cf}\p{DI}]/gu, (character) =>
+    Array.from({ length: character.length }, (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`).join(""),
+  );
+}
+
+function isTerminal(descriptor: number): boolean {
+  try {
+    // True for /dev/null too, where it does no harm.
+    return fstatSync(descriptor).isCharacterDevice();
+  } catch {
+    // A closed stdout is no terminal.
+    return false;
+  }
+}
+
+function writeLine(descriptor: number, text: string): void {
+  writeFully(descriptor, new TextEncoder().encode(`${text}\n`));
+}
+
+/** A non-blocking pipe may be full for a moment; a reader that is gone ends it without a word. */
+function writeFully(descriptor: number, bytes: Uint8Array): boolean {
+  for (let offset = 0; offset < bytes.length; ) {
+    try {
+      offset += writeSync(descriptor, bytes, offset);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code !== "EAGAIN") return false;
+      Bun.sleepSync(1);
+    }
+  }
+  return true;
+}
+
+function hasValue(variable: string | undefined): boolean {
+  return variable !== undefined && variable !== "";
+}

@@ -1,0 +1,18 @@
+/** All commands there are: names and one line each; what is behind a name is loaded when it is named. */
+import type { Group } from "./command.ts";
+
+export const root: Group = {
+  kind: "group",
+  name: "j",
+  summary: "expjobserver: a queue of experiments for many machines, with results copied back and verified.",
+  commands: [
+    { name: "job", summary: "Queue, list, watch and cancel jobs", load: async () => (await import("./job.ts")).job },
+    { name: "machine", summary: "The pool of machines, by class", load: async () => (await import("./machine.ts")).machine },
+    { name: "var", summary: "Variables for the placeholders of commands", load: async () => (await import("./var.ts")).variable },
+    { name: "ping", summary: "Round trip to the server", load: async () => (await import("./server.ts")).ping },
+    { name: "status", summary: "Whether a server runs, since when, with what", load: async () => (await import("./server.ts")).status },
+    { name: "serve", summary: "Run the server", load: async () => (await import("./serve.ts")).serve },
+    { name: "stop", summary: "Stop the server; running jobs go on", load: async () => (await import("./server.ts")).stop },
+    { name: "link", summary: "Make the symlink `j` to this executable", load: async () => (await import("./server.ts")).link },
+  ],
+};

@@ -1,0 +1,68 @@
+/** From a command line to an exit code: parse, call, and put every error into words. Nothing here ends the process. */
+import type { Environment } from "../config/paths.ts";
+import type { Group } from "./command.ts";
+import { type Context, createContext, type Serve } from "./context.ts";
+import { UsageError } from "./failure.ts";
+import { readOldCall } from "./old-call.ts";
+import { createOutput, type Output } from "./output.ts";
+import { type Parsed, type ParsedCall, parseCommandLine, wantsJson } from "./parse.ts";
+
+export interface Program {
+  readonly root: Group;
+  readonly environment: Environment;
+  /** The working directory. */
+  readonly folder: string;
+  readonly serve: Serve;
+  /** The words are DRIVER LOG_DIR …, as the old server was called. */
+  readonly oldCall: boolean;
+}
+
+/** @returns the exit code of cli.md */
+export async function runCommandLine(argv: readonly string[], program: Program): Promise<number> {
+  let output = createOutput({ json: wantsJson(argv), quiet: false, colour: true }, program.environment);
+  try {
+    const { argv: words, notes } = program.oldCall ? readOldCall(argv) : { argv, notes: [] };
+    const parsed = await parseCommandLine(program.root, words);
+    if (parsed.kind === "call") {
+      output = createOutput(parsed.globals, program.environment);
+      return await call(parsed, createContext(contextParts(parsed, program, { output, notes })));
+    }
+    return await inform(parsed, output);
+  } catch (error) {
+    const { reportError } = await import("./report-error.ts");
+    return reportError(error, output);
+  }
+}
+
+async function inform(parsed: Exclude<Parsed, { kind: "call" }>, output: Output): Promise<number> {
+  if (parsed.kind === "version") {
+    const { VERSION } = await import("../config/version.ts");
+    output.print(output.json ? JSON.stringify({ version: VERSION }) : `expjobserver ${VERSION}`);
+    return 0;
+  }
+  const { path, command, wanted } = parsed;
+  if (!wanted) throw missingCommand(path);
+  const { renderHelp } = await import("./help.ts");
+  output.print(renderHelp(command, path, (await output.screen()).width));
+  return 0;
+}
+
+function missingCommand(path: readonly string[]): UsageError {
+  const place = ["j", ...path].join(" ");
+  return new UsageError(`\`${place}\` needs a command.`, `\`${place} --help\` lists them.`);
+}
+
+async function call(parsed: ParsedCall, context: Context): Promise<number> {
+  const { callCommand } = await import("./citty-call.ts");
+  return callCommand(parsed, context);
+}
+
+function contextParts(parsed: ParsedCall, program: Program, parts: Pick<Context, "output" | "notes">): Omit<Context, "withClient"> {
+  const { address, stateDir, config } = parsed.globals;
+  return {
+    ...parts,
+    surroundings: { environment: program.environment, folder: program.folder },
+    shared: { address, stateDir, config },
+    serve: program.serve,
+  };
+}

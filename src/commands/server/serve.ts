@@ -1,0 +1,30 @@
+import { resolveServeOptions } from "../../config/serve-options.ts";
+import type { Run } from "../command.ts";
+import type { serveArguments } from "../serve.ts";
+
+export const run: Run<typeof serveArguments> = async (args, { serve, shared, surroundings, notes }) => {
+  const options = await resolveServeOptions(
+    {
+      ...shared,
+      runner: args.runner,
+      runnerArgs: args["runner-arg"],
+      logDir: args["log-dir"],
+      detach: args.detach,
+      allowSnapFail: args["allow-snap-fail"],
+      allowNetworkFs: args["allow-network-fs"],
+      logLevel: args["log-level"],
+      knownHosts: args["known-hosts"],
+      identities: args.identity,
+      sshConfig: args["ssh-config"],
+      summaryInterval: args["summary-interval"],
+      notifyRunning: args["notify-running"],
+      notifyComplete: args["notify-complete"],
+      notifyCopied: args["notify-copied"],
+      notifyFail: args["notify-fail"],
+      notifyMachineBroken: args["notify-machine-broken"],
+      notes,
+    },
+    surroundings,
+  );
+  return serve(options);
+};

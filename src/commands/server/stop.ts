@@ -1,0 +1,59 @@
+import type { Client } from "../../client/client.ts";
+import { ClientError } from "../../client/error.ts";
+import type { Run } from "../command.ts";
+import { Failure } from "../failure.ts";
+import type { NoArguments } from "../server.ts";
+
+const STOP_MS_MAX = 30_000;
+
+export const run: Run<NoArguments> = async (_args, { output, withClient }) => {
+  const pid = await withClient(async (client) => {
+    const ended = connectionEnd(client);
+    const answer = await client.call("server.stop", {});
+    await within(STOP_MS_MAX, ended, answer.pid);
+    return answer.pid;
+  });
+  await processEnd(pid);
+  if (output.json) output.printJson({ pid });
+  else if (!output.quiet) output.print(`The server (process ${pid}) has stopped. Jobs that ran go on.`);
+  return 0;
+};
+
+/** The server closes its connections last: a stream that nothing else ends tells when. */
+async function connectionEnd(client: Client): Promise<void> {
+  const events = client.stream("events.follow", {});
+  try {
+    for await (const _event of events) {
+      // What happens until then is of no interest.
+    }
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error;
+  }
+}
+
+async function within(limitMs: number, ended: Promise<void>, pid: number): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const hint = `See its log; \`kill -9 ${pid}\` ends it for certain, and no job is lost.`;
+    reject(new Failure("still-running", `The server (process ${pid}) has not stopped after ${limitMs / 1_000} seconds.`, hint));
+  }, limitMs);
+  try {
+    await Promise.race([ended, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** On the server's own host, so that the next server finds lock and port free; elsewhere the number means nothing. */
+async function processEnd(pid: number): Promise<void> {
+  for (let attempt = 0; attempt < 100 && isAlive(pid); attempt += 1) await Bun.sleep(20);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    // No such process, or one of another user: not the server that obeyed us.
+    return false;
+  }
+}

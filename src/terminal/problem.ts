@@ -1,0 +1,226 @@
+/**
+ * The words for every problem of a job or machine: what is wrong, and what to do. The codes are those of
+ * core/problem.ts, which this layer may not import; a test sees to it that none is missing.
+ */
+import type { WireProblem } from "../protocol/problem.ts";
+import { bare, type Data, detail, quoted, sentenceCase, unknownCode, type Wording, type Words } from "./wording.ts";
+
+export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
+  // reaching a machine
+  unreachable: (data) => ({
+    message: `${sentenceCase(machine(data))} cannot be reached${detail(data)}.`,
+    hint: `Try \`j machine check${named(data)}\`; what waits for it starts when it answers again.`,
+  }),
+  "host-key-unknown": (data) => ({
+    message: `The host key of ${machine(data)} is not known: it offers ${bare(data, "offered", bare(data, "fingerprint", "a key nobody vouched for"))}.`,
+    hint: `Compare the fingerprint, then add the key: ${bare(data, "command", "ssh-keyscan -p PORT HOST >>~/.ssh/known_hosts")}`,
+  }),
+  "host-key-changed": (data) => ({
+    message: `The host key of ${machine(data)} has changed: known is ${bare(data, "known", "another key")}, offered is ${bare(data, "offered", bare(data, "fingerprint", "a new one"))}.`,
+    hint: `If it was installed anew, remove the old key: ${bare(data, "command", "ssh-keygen -R HOST")}`,
+  }),
+  "host-key-revoked": (data) => ({
+    message: `The host key of ${machine(data)} is revoked${inFile(data)}.`,
+    hint: "Do not use this machine until its keys are replaced.",
+  }),
+  "host-key-certificate-only": (data) => ({
+    message: `${sentenceCase(machine(data))} is known by a host certificate only, which cannot be checked.`,
+    hint: `Add its plain key: ${bare(data, "command", "ssh-keyscan -p PORT HOST >>~/.ssh/known_hosts")}`,
+  }),
+  "authentication-refused": (data) => ({
+    message: `${sentenceCase(machine(data))} refused every key${data["user"] === undefined ? "" : ` for user ${quoted(data, "user", "")}`}${detail(data)}.`,
+    hint: "Add your public key there (ssh-copy-id), or name a key with --identity or in ~/.ssh/config.",
+  }),
+  "agent-unreachable": (data) => ({
+    message: `The SSH agent ${quoted(data, "path", "named by SSH_AUTH_SOCK")} does not answer${detail(data)}.`,
+    hint: "Start the agent, or start the server without SSH_AUTH_SOCK.",
+  }),
+  "ssh-config-invalid": (data) => ({
+    message: `The SSH configuration${data["path"] === undefined ? "" : ` ${quoted(data, "path", "")}`} cannot be used${detail(data)}.`,
+    hint: "Correct it; `ssh -G HOST` shows what OpenSSH makes of it.",
+  }),
+  "shell-unusable": (data) => ({
+    message: `The login shell of ${machine(data)} does not run commands${detail(data)}.`,
+    hint: "Its start-up files must print nothing and must not exit: try `ssh HOST exec /bin/sh -c true`.",
+  }),
+  // starting a run
+  "driver-missing": (data) => ({
+    message: `The driver ${quoted(data, "path", "given by --runner")} does not exist.`,
+    hint: "Put it there, or start the server with another --runner; the job waits.",
+  }),
+  "driver-not-executable": (data) => ({
+    message: `The driver ${quoted(data, "path", "given by --runner")} is not executable${detail(data)}.`,
+    hint: "Make it executable (chmod +x); the job waits.",
+  }),
+  "log-unwritable": (data) => ({
+    message: `The log ${quoted(data, "path", "of the job")} cannot be written${detail(data)}.`,
+    hint: "Make the log folder writable for the server; the job waits.",
+  }),
+  "run-directory-failed": (data) => ({
+    message: `The run directory ${quoted(data, "path", "of the job")} cannot be made${on(data)}${detail(data)}.`,
+    hint: "Make its parent writable, or set run_root of the class in config.toml; the job waits.",
+  }),
+  "no-space": (data) => ({
+    message: `No space is left${data["path"] === undefined ? "" : ` at ${quoted(data, "path", "")}`}${on(data)}.`,
+    hint: "Free some space: it goes on by itself then.",
+  }),
+  "start-failed": (data) => ({
+    message: `The command could not be started${on(data)}${detail(data)}.`,
+    hint: "The job waits and is tried again.",
+  }),
+  "command-too-long": (data) => ({
+    message: `The command is too long for the system after substitution${data["bytes"] === undefined ? "" : ` (${bare(data, "bytes", "")} bytes)`}.`,
+    hint: "Put long values in a file, and pass its path.",
+  }),
+  "secret-missing": (data) => ({
+    message: `The secret variable ${quoted(data, "name", "that the command names")} is not set.`,
+    hint: `Set it with \`j var set ${bare(data, "name", "NAME")} - --secret\`; the job waits for it.`,
+  }),
+  // the end of a run
+  "nonzero-exit": (data) => ({
+    message:
+      data["signal"] === undefined
+        ? `Exited with ${bare(data, "exit_code", bare(data, "exitCode", "a failure"))}.`
+        : `Killed by ${bare(data, "signal", "a signal")}.`,
+    hint: "See what it printed: `j job log -l JID`, and `-e` for its standard error.",
+  }),
+  "timed-out": (data) => ({
+    message: `Stopped at its timeout${data["seconds"] === undefined ? "" : ` of ${bare(data, "seconds", "")} seconds`}.`,
+    hint: "Give it longer with --timeout when it is queued again.",
+  }),
+  canceled: () => ({ message: "Canceled.", hint: "" }),
+  "machine-removed": (data) => ({ message: `Canceled, because ${machine(data)} was taken out of the pool.`, hint: "" }),
+  "processes-may-still-run": (data) => ({
+    message: `Canceled without proof of its end: its processes may still run${on(data)}.`,
+    hint: "Look for them there before the machine is used for measurements.",
+  }),
+  rebooted: (data) => ({
+    message: `${sentenceCase(machine(data))} was rebooted while it ran.`,
+    hint: "Queue it again, or end it with `j job rm JID`.",
+  }),
+  "supervisor-gone": (data) => ({
+    message: `What watched over the run is gone${on(data)}, and left no status${detail(data)}.`,
+    hint: "See its log for how far it came; end it with `j job rm JID`.",
+  }),
+  "run-directory-gone": (data) => ({
+    message: `The run directory ${quoted(data, "path", "of the job")} is gone${on(data)}: its status is lost.`,
+    hint: "See its log for how far it came; end it with `j job rm JID`.",
+  }),
+  // results
+  "results-missing": (data) => ({
+    message: `Nothing${on(data)} has a path that begins with ${quoted(data, "prefix", "the prefix that was printed")}.`,
+    hint: "The RESULTS: line must name what the job wrote, before it exits.",
+  }),
+  "results-changed": (data) => ({
+    message: `${quoted(data, "path", "A file")} changed while it was copied.`,
+    hint: "Nothing may write to results after the job has exited.",
+  }),
+  "results-unreadable": (data) => ({
+    message: `${quoted(data, "path", "A file")} cannot be read${on(data)}${detail(data)}.`,
+    hint: "Make it readable for the login user there.",
+  }),
+  "results-unsafe-name": (data) => ({
+    message: `The name ${quoted(data, "path", "of a file")} would lead out of the target folder, or cannot be a file's name.`,
+    hint: "Nothing was copied; name results inside their folder.",
+  }),
+  "results-line-invalid": (data) => ({
+    message: `The line ${quoted(data, "line", "after RESULTS:")} names no results${detail(data)}.`,
+    hint: "Print `RESULTS: PREFIX` with a path of at most 4096 bytes, without control characters or a leading hyphen.",
+  }),
+  "results-skipped": (data) => ({
+    message: `${data["count"] === undefined ? "Some entries" : `${bare(data, "count", "")} entries`} were passed over: only regular files and folders are copied${data["path"] === undefined ? "" : ` (${quoted(data, "path", "")})`}.`,
+    hint: "Put links and devices into an archive, if they matter.",
+  }),
+  "results-none-named": () => ({
+    message: "It printed no `RESULTS:` line, so nothing was copied.",
+    hint: "Let it print `RESULTS: PREFIX`, or queue it without CP_PATH.",
+  }),
+  "results-too-many": (data) => ({
+    message: `There are too many results${data["count"] === undefined ? "" : `: ${bare(data, "count", "")} entries`}.`,
+    hint: "Put them into an archive, and name that.",
+  }),
+  "checksum-tool-missing": (data) => ({
+    message: `${sentenceCase(machine(data))} has neither sha256sum nor shasum nor openssl, so that copies cannot be verified.`,
+    hint: "Install one of them there.",
+  }),
+  "target-unwritable": (data) => ({
+    message: `${quoted(data, "path", "The target folder")} on this host cannot be written${detail(data)}.`,
+    hint: "Make it writable for the server.",
+  }),
+  "target-is-link": (data) => ({
+    message: `${quoted(data, "path", "A folder in the target")} is a link, which is not followed.`,
+    hint: "Remove the link, or name its target as CP_PATH.",
+  }),
+  "transfer-stalled": (data) => ({
+    message: `No bytes came${from(data)} for ${bare(data, "seconds", "60")} seconds.`,
+    hint: "The files are still there; see `j machine check`.",
+  }),
+  "transfer-cut": (data) => ({
+    message: `The connection${to(data)} was cut while copying${detail(data)}.`,
+    hint: "The files are still there; see `j machine check`.",
+  }),
+};
+
+/** What fits in a column; the rest is shown by `j job show`. Absent: the sentence, cut. */
+const SHORT_WORDS: Readonly<Record<string, Wording>> = {
+  "nonzero-exit": (data) =>
+    short(data["signal"] === undefined ? `exit ${bare(data, "exit_code", bare(data, "exitCode", "?"))}` : bare(data, "signal", "")),
+  "timed-out": () => short("timed out"),
+  canceled: () => short(""),
+  "machine-removed": () => short("machine removed"),
+  "processes-may-still-run": () => short("may still run"),
+  rebooted: () => short("rebooted"),
+  "supervisor-gone": () => short("status lost"),
+  "run-directory-gone": () => short("status lost"),
+  unreachable: () => short("unreachable"),
+  "results-missing": () => short("no results"),
+  "results-none-named": () => short("no RESULTS:"),
+  "results-skipped": () => short("some skipped"),
+  "no-space": () => short("no space"),
+  "driver-missing": () => short("no driver"),
+  "driver-not-executable": () => short("driver not executable"),
+  "secret-missing": (data) => short(`needs ${bare(data, "name", "a secret")}`),
+  "host-key-unknown": () => short("host key unknown"),
+  "host-key-changed": () => short("host key changed"),
+  "host-key-revoked": () => short("host key revoked"),
+  "authentication-refused": () => short("login refused"),
+};
+
+export function problemWords(problem: WireProblem): Words {
+  const wording = Object.hasOwn(PROBLEM_WORDS, problem.code) ? PROBLEM_WORDS[problem.code] : undefined;
+  return wording === undefined ? unknownCode(problem.code, problem.data) : wording(problem.data);
+}
+
+export function shortProblem(problem: WireProblem): string {
+  const wording = Object.hasOwn(SHORT_WORDS, problem.code) ? SHORT_WORDS[problem.code] : undefined;
+  return wording === undefined ? problemWords(problem).message.replace(/\.$/, "") : wording(problem.data).message;
+}
+
+function short(message: string): Words {
+  return { message, hint: "" };
+}
+
+function machine(data: Data): string {
+  return quoted(data, "machine", quoted(data, "addr", quoted(data, "host", "the machine")));
+}
+
+function named(data: Data): string {
+  const name = data["machine"] ?? data["addr"] ?? data["host"];
+  return name === undefined ? "" : ` ${bare({ name }, "name", "")}`;
+}
+
+function on(data: Data): string {
+  return named(data) === "" ? "" : ` on ${machine(data)}`;
+}
+
+function from(data: Data): string {
+  return named(data) === "" ? "" : ` from ${machine(data)}`;
+}
+
+function to(data: Data): string {
+  return named(data) === "" ? "" : ` to ${machine(data)}`;
+}
+
+function inFile(data: Data): string {
+  return data["path"] === undefined ? "" : ` in ${quoted(data, "path", "")}`;
+}
