@@ -123,12 +123,12 @@ export class Runs {
         await this.exited(job, run, outcome);
         return;
       case "not-started":
-        await this.options.observe({
-          kind: "run-not-started",
-          jid,
-          runId,
-          problem: problem("start-failed", { message: "the server stopped before it was started" }),
-        });
+        // One that was seen to start and of which nothing is left did start: it must not run again by itself.
+        await this.options.observe(
+          job.state.kind === "starting"
+            ? { kind: "run-not-started", jid, runId, problem: problem("start-failed", { message: "the server stopped before it was started" }) }
+            : { kind: "run-lost", jid, runId, problem: problem("run-directory-gone"), sessionEmpty: true },
+        );
         return;
       case "lost":
         await this.options.observe({ kind: "run-lost", jid, runId, problem: outcome.problem, sessionEmpty: outcome.sessionEmpty });
