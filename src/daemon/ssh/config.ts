@@ -160,7 +160,7 @@ function proxyFrom(jump: string | null, command: string | null, tokens: Tokens):
       .map((hop) => hop.trim().replace(/^ssh:\/\//, ""));
     const bad = hops.find((hop) => parseSshAddress(hop) === null);
     if (bad !== undefined) return { kind: "refused", message: `ProxyJump names ${JSON.stringify(bad)}, which is not an address` };
-    return { kind: "jump", hops };
+    return { kind: "jump", hops: hops.map(plainAddress) };
   }
   if (command === null || command === "none") return { kind: "none" };
   const plain = command.trim().replace(/^exec\s+/, "");
@@ -175,6 +175,11 @@ function proxyFrom(jump: string | null, command: string | null, tokens: Tokens):
     return { kind: "refused", message: `ProxyCommand ${JSON.stringify(command)} cannot be split into words: ${String(error)}` };
   }
   return { kind: "refused", message: "ProxyCommand is empty" };
+}
+
+/** `ssh -G` puts brackets around every host; without them the hop has the name under which it may stand in the pool itself. */
+function plainAddress(hop: string): string {
+  return hop.replace(/\[([^\]:]+)\]/, "$1");
 }
 
 /** `ssh -G` prints a list of files on one line, separated by spaces. */

@@ -36,7 +36,7 @@ export const SSH_LIMITS: SshLimits = {
   shellStartTimeoutMs: 60_000,
 };
 
-const REFUSALS_MAX = 6;
+const REFUSALS_MAX = 5;
 const REFUSED_WAIT_FIRST_MS = 50;
 
 /** A channel with the connection it lives on. Its place is free again when one of them ends, or at `release`. */
@@ -73,13 +73,19 @@ export class SshConnection {
    * @throws {MachineShellError} the problem of the connection, or shell-unusable when the machine executes nothing.
    */
   async exec(command: string): Promise<LeasedChannel> {
-    await this.#gate.enter();
-    this.#cancelIdleClose();
-    try {
-      return this.#lease(await this.#execWhenAllowed(command));
-    } catch (error) {
+    for (let refusals = 1; ; refusals += 1) {
+      await this.#enterGate();
+      this.#cancelIdleClose();
+      const opened = await this.#openSession(command);
+      if (opened.kind === "open") return this.#lease(opened);
+      const hasOthers = this.#gate.open > 1;
+      // Others are open: they are what the machine allows, and one of theirs is waited for.
+      if (hasOthers) this.#gate.refused();
       this.#leave();
-      throw error;
+      if (hasOthers) continue;
+      if (refusals >= REFUSALS_MAX) throw new MachineShellError(problem("shell-unusable", { ...place(opened.link), message: opened.message }));
+      // None of ours is open: the machine is still clearing up after the last one.
+      await Bun.sleep(REFUSED_WAIT_FIRST_MS * 2 ** refusals);
     }
   }
 
@@ -128,24 +134,30 @@ export class SshConnection {
     this.#link?.close(this.#closedProblem());
   }
 
-  async #execWhenAllowed(command: string): Promise<{ channel: ClientChannel; link: SshLink }> {
-    let refusals = 0;
+  /** Waits as long as it takes, but not behind a machine's only session: a standing channel would hold it for ever. */
+  async #enterGate(): Promise<void> {
+    const { machine, limits } = this.#options;
+    const entered = this.#gate.enter().then(() => true);
     for (;;) {
+      const late = Promise.withResolvers<false>();
+      const timer = setTimeout(() => late.resolve(false), limits.shellStartTimeoutMs);
+      const isIn = await Promise.race([entered, late.promise]);
+      clearTimeout(timer);
+      if (isIn) return;
+      if (this.#gate.limit > 1) continue;
+      void entered.then(() => this.#leave());
+      const message = "its sshd allows one session at a time, and that one is in use: MaxSessions must be at least 2";
+      throw new MachineShellError(problem("shell-unusable", { machine, message }));
+    }
+  }
+
+  async #openSession(command: string): Promise<OpenedSession> {
+    try {
       const link = await this.#ready();
-      const opened = await openSession(link, command);
-      if (opened.kind === "open") return { channel: opened.channel, link };
-      refusals += 1;
-      if (this.#gate.open > 1) {
-        // Others are open: they are what the machine allows. Give the place back and queue for one of theirs.
-        this.#gate.refused();
-        this.#gate.release();
-        await this.#gate.enter();
-      } else if (refusals < REFUSALS_MAX) {
-        // None of ours is open: the machine is still clearing up after the last one.
-        await Bun.sleep(REFUSED_WAIT_FIRST_MS * 2 ** refusals);
-      } else {
-        throw new MachineShellError(problem("shell-unusable", { ...place(link), message: opened.message }));
-      }
+      return await openSession(link, command, this.#options.limits.shellStartTimeoutMs);
+    } catch (error) {
+      this.#leave();
+      throw error;
     }
   }
 
@@ -234,22 +246,38 @@ export class SshConnection {
   }
 }
 
-type OpenedSession = { readonly kind: "open"; readonly channel: ClientChannel } | { readonly kind: "refused"; readonly message: string };
+type OpenedSession =
+  | { readonly kind: "open"; readonly channel: ClientChannel; readonly link: SshLink }
+  | { readonly kind: "refused"; readonly message: string; readonly link: SshLink };
 
-function openSession(link: SshLink, command: string): Promise<OpenedSession> {
+function openSession(link: SshLink, command: string, timeoutMs: number): Promise<OpenedSession> {
   const { promise, resolve, reject } = Promise.withResolvers<OpenedSession>();
-  const takeBack = link.onDeath((reason) => reject(new MachineShellError(reason)));
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    refuse(problem("shell-unusable", { ...place(link), message: `the request to execute was not answered within ${timeoutMs} ms` }));
+  }, timeoutMs);
+  const settled = (): void => {
+    clearTimeout(timer);
+    takeBack();
+  };
+  const refuse = (reason: Problem): void => reject(new MachineShellError(link.dead ?? reason));
+  const takeBack = link.onDeath((reason) => {
+    clearTimeout(timer);
+    reject(new MachineShellError(reason));
+  });
   try {
     link.client.exec(command, (error: (Error & { reason?: unknown }) | undefined, channel) => {
-      takeBack();
-      if (error === undefined) resolve({ kind: "open", channel });
-      else if (typeof error.reason === "number") resolve({ kind: "refused", message: error.message });
-      else reject(new MachineShellError(link.dead ?? problem("shell-unusable", { ...place(link), message: error.message })));
+      settled();
+      if (error === undefined && isLate) channel.close();
+      else if (error === undefined) resolve({ kind: "open", channel, link });
+      else if (typeof error.reason === "number") resolve({ kind: "refused", message: error.message, link });
+      else refuse(problem("shell-unusable", { ...place(link), message: error.message }));
     });
   } catch (error) {
     // The socket is gone, and its "close" is about to say so.
-    takeBack();
-    reject(new MachineShellError(link.dead ?? problem("transfer-cut", { ...place(link), message: String(error) })));
+    settled();
+    refuse(problem("transfer-cut", { ...place(link), message: String(error) }));
   }
   return promise;
 }

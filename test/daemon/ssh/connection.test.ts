@@ -1,0 +1,465 @@
+/** How connections come about, are shared, and end. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Problem } from "../../../src/core/problem.ts";
+import { MachineShellError } from "../../../src/daemon/machine-shell.ts";
+import type { SshLimits } from "../../../src/daemon/ssh/connection.ts";
+import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
+import { localUserName } from "../../../src/daemon/ssh/local-user.ts";
+import { readAll, runToEnd } from "../../contract/machine-shell.ts";
+import { CutProxy } from "../../support/cut-proxy.ts";
+import { HostileSshServer } from "../../support/hostile-ssh-server.ts";
+import { freePort, generateKey, type Sshd, startSshd } from "../../support/sshd.ts";
+import { waitFor } from "../../support/wait-for.ts";
+
+let folder: string;
+let sshd: Sshd;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "expjob-connection-"));
+  sshd = await startSshd();
+});
+afterAll(async () => {
+  await sshd.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function connectTo(server: Sshd, limits: Partial<SshLimits> = {}): SshConnections & Disposable {
+  return disposable(new SshConnections({ settings: { configFile: server.client.configFile }, limits }));
+}
+
+function disposable(connections: SshConnections): SshConnections & Disposable {
+  return Object.assign(connections, { [Symbol.dispose]: () => connections.close() });
+}
+
+/** For a server on another port than sshd's: its key, our identity, no agent. */
+function settingsFor(knownHosts: string, configLines: readonly string[] = []) {
+  const files = { configFile: join(folder, `config-${crypto.randomUUID()}`), knownHostsFile: join(folder, `known-${crypto.randomUUID()}`) };
+  writeFileSync(files.knownHostsFile, knownHosts);
+  writeFileSync(files.configFile, [...configLines, "Host *", "  IdentityAgent none", "  IdentitiesOnly yes", ""].join("\n"));
+  return { ...files, identityFile: sshd.client.identityFile };
+}
+
+async function problemOf(work: Promise<unknown>): Promise<Problem> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof MachineShellError) return error.problem;
+    throw error;
+  }
+  throw new Error("nothing was refused");
+}
+
+describe("a machine that cannot be reached", () => {
+  test("because nobody listens is named with the system's message", async () => {
+    const port = await freePort("127.0.0.1");
+    using connections = connectTo(sshd);
+    const reason = await problemOf(connections.shell(`127.0.0.1:${port}`).run("true"));
+    expect(reason).toMatchObject({ code: "unreachable", data: { host: "127.0.0.1", port: String(port) } });
+    expect(reason.data.message).toContain("ECONNREFUSED");
+  });
+
+  test("because its name does not exist says so", async () => {
+    using connections = connectTo(sshd);
+    expect(await problemOf(connections.shell("no-such-host.invalid").run("true"))).toMatchObject({ code: "unreachable", data: { host: "no-such-host.invalid" } });
+  });
+
+  test("because it never answers is given up after the connect timeout", async () => {
+    const held = new Set<Socket>();
+    const blackhole = createServer((socket) => held.add(socket));
+    const listening = Promise.withResolvers<void>();
+    blackhole.listen(0, "127.0.0.1", () => listening.resolve());
+    await listening.promise;
+    const address = blackhole.address();
+    const port = address !== null && typeof address === "object" ? address.port : 0;
+    using connections = connectTo(sshd, { connectTimeoutMs: 300 });
+    const began = performance.now();
+    expect(await problemOf(connections.shell(`127.0.0.1:${port}`).run("true"))).toMatchObject({
+      code: "unreachable",
+      data: { message: "no answer within the connect timeout" },
+    });
+    expect(performance.now() - began).toBeLessThan(3000);
+    for (const socket of held) socket.destroy();
+    blackhole.close();
+  });
+
+  test("is not tried again at once: the reason is remembered, for longer each time", async () => {
+    let attempts = 0;
+    const rude = createServer((socket) => {
+      attempts += 1;
+      socket.destroy();
+    });
+    const listening = Promise.withResolvers<void>();
+    rude.listen(0, "127.0.0.1", () => listening.resolve());
+    await listening.promise;
+    const address = rude.address();
+    const port = address !== null && typeof address === "object" ? address.port : 0;
+    using connections = connectTo(sshd, { backoffFirstMs: 60_000 });
+    const shell = connections.shell(`127.0.0.1:${port}`);
+    const first = await Promise.all([problemOf(shell.run("true")), problemOf(shell.run("true"))]);
+    expect(first.map((reason) => reason.code)).toEqual(["unreachable", "unreachable"]);
+    const second = await problemOf(shell.run("true"));
+    expect(Number(second.data.retryInMs)).toBeWithin(40_000, 76_000);
+    expect(attempts).toBe(1);
+    connections.forgetFailures();
+    await problemOf(shell.run("true"));
+    expect(attempts).toBe(2);
+    rude.close();
+  });
+});
+
+describe("a key", () => {
+  test("that is refused is named, with what the machine accepts", async () => {
+    generateKey(join(folder, "stranger"), "ed25519");
+    using connections = disposable(
+      new SshConnections({ settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFile: join(folder, "stranger") } }),
+    );
+    const reason = await problemOf(connections.shell(sshd.machine).run("true"));
+    expect(reason).toMatchObject({ code: "authentication-refused", data: { user: localUserName(), accepted: "publickey" } });
+    expect(reason.data.tried).toContain(join(folder, "stranger"));
+  });
+
+  test("that is encrypted is named as such", async () => {
+    generateKey(join(folder, "locked"), "ed25519", "secret words");
+    using connections = disposable(
+      new SshConnections({ settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFile: join(folder, "locked") } }),
+    );
+    const reason = await problemOf(connections.shell(sshd.machine).run("true"));
+    expect(reason.code).toBe("authentication-refused");
+    expect(reason.data.unusable).toContain(`${join(folder, "locked")} (encrypted`);
+  });
+
+  test("of a running agent is used, also with IdentitiesOnly when its public half is named", async () => {
+    const socket = join(folder, "agent.sock");
+    const agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: "ignore" });
+    try {
+      await waitFor(() => Bun.file(socket).exists().then(() => spawnSync("ssh-add", ["-l"], { env: { ...process.env, SSH_AUTH_SOCK: socket } }).status === 1));
+      expect(spawnSync("ssh-add", ["-q", sshd.client.identityFile], { env: { ...process.env, SSH_AUTH_SOCK: socket } }).status).toBe(0);
+      const publicOnly = join(folder, "public-only");
+      writeFileSync(`${publicOnly}.pub`, readFileSync(`${sshd.client.identityFile}.pub`));
+      for (const lines of [[], ["IdentitiesOnly yes", `IdentityFile ${publicOnly}`]]) {
+        const { configFile, knownHostsFile } = settingsFor(`${sshd.knownHostsLine()}\n`);
+        writeFileSync(configFile, [`IdentityAgent ${socket}`, ...lines, ""].join("\n"));
+        using connections = disposable(new SshConnections({ settings: { configFile, knownHostsFile } }));
+        expect((await runToEnd(connections.shell(sshd.machine), "echo in")).stdout).toBe("in\n");
+      }
+    } finally {
+      agent.kill();
+    }
+  });
+
+  test("of an agent that is dead: the agent is named, unless a file serves as well", async () => {
+    const { configFile, knownHostsFile } = settingsFor(`${sshd.knownHostsLine()}\n`);
+    writeFileSync(configFile, `IdentityAgent ${join(folder, "nobody.sock")}\nIdentityFile ${join(folder, "none")}\n`);
+    using connections = disposable(new SshConnections({ settings: { configFile, knownHostsFile } }));
+    expect(await problemOf(connections.shell(sshd.machine).run("true"))).toMatchObject({
+      code: "agent-unreachable",
+      data: { socket: join(folder, "nobody.sock") },
+    });
+    using served = disposable(new SshConnections({ settings: { configFile, knownHostsFile, identityFile: sshd.client.identityFile } }));
+    expect((await runToEnd(served.shell(sshd.machine), "echo in")).stdout).toBe("in\n");
+  });
+});
+
+describe("a connection", () => {
+  test("is shared by all who ask at once, and by those who come later", async () => {
+    await using proxy = await CutProxy.start({ host: sshd.address, port: sshd.port });
+    const settings = settingsFor(sshd.knownHostsLine().replace(`:${sshd.port} `, `:${proxy.port} `).concat("\n"));
+    using connections = disposable(new SshConnections({ settings }));
+    const shell = connections.shell(`127.0.0.1:${proxy.port}`);
+    await Promise.all(Array.from({ length: 10 }, () => runToEnd(shell, "true")));
+    await runToEnd(connections.shell(`127.0.0.1:${proxy.port}`), "true");
+    expect(proxy.connections).toBe(1);
+  });
+
+  test("that is cut is learned at once by what runs on it, and opened again by the next", async () => {
+    await using proxy = await CutProxy.start({ host: sshd.address, port: sshd.port });
+    const lost: string[] = [];
+    const settings = settingsFor(sshd.knownHostsLine().replace(`:${sshd.port} `, `:${proxy.port} `).concat("\n"));
+    using connections = disposable(new SshConnections({ settings, onDisconnect: (machine) => lost.push(machine) }));
+    const shell = connections.shell(`127.0.0.1:${proxy.port}`);
+    const process = await shell.run("echo begun; cat", { keepInputOpen: true });
+    const output = process.stdout[Symbol.asyncIterator]();
+    await output.next();
+    proxy.cut();
+    expect((await problemOf(process.exited)).code).toBe("transfer-cut");
+    expect((await problemOf(output.next())).code).toBe("transfer-cut");
+    expect((await problemOf(process.collectStderr(10))).code).toBe("transfer-cut");
+    expect((await problemOf(process.write("x"))).code).toBe("transfer-cut");
+    process.kill();
+    expect(lost).toEqual([`127.0.0.1:${proxy.port}`]);
+    expect((await runToEnd(shell, "echo again")).stdout).toBe("again\n");
+  });
+
+  test("that is cut in the middle of an output never looks like its end", async () => {
+    await using proxy = await CutProxy.start({ host: sshd.address, port: sshd.port });
+    const settings = settingsFor(sshd.knownHostsLine().replace(`:${sshd.port} `, `:${proxy.port} `).concat("\n"));
+    using connections = disposable(new SshConnections({ settings }));
+    const shell = connections.shell(`127.0.0.1:${proxy.port}`);
+    await runToEnd(shell, "true");
+    proxy.cutAfterBytes = proxy.bytesFromTarget + 1_000_000;
+    const process = await shell.run("head -c 30000000 /dev/zero");
+    expect((await problemOf(readAll(process.stdout))).code).toBe("transfer-cut");
+    expect((await problemOf(process.exited)).code).toBe("transfer-cut");
+  });
+
+  test("to a machine that hangs is given up after the keepalives", async () => {
+    await using frozen = await startSshd();
+    using connections = connectTo(frozen, { keepaliveIntervalMs: 100, keepaliveCountMax: 3 });
+    const process = await connections.shell(frozen.machine).run("cat", { keepInputOpen: true });
+    const began = performance.now();
+    frozen.freeze();
+    expect(await problemOf(process.exited)).toMatchObject({ code: "unreachable", data: { message: "no answer to keepalives" } });
+    expect(performance.now() - began).toBeLessThan(2000);
+    frozen.thaw();
+  });
+
+  test("outlives a long silence of what runs on it", async () => {
+    using connections = connectTo(sshd, { keepaliveIntervalMs: 20, keepaliveCountMax: 3 });
+    expect((await runToEnd(connections.shell(sshd.machine), "sleep 0.5; echo still")).stdout).toBe("still\n");
+  });
+
+  test("that nothing uses is closed, and one with something running is not", async () => {
+    const lost: string[] = [];
+    using connections = disposable(
+      new SshConnections({ settings: { configFile: sshd.client.configFile }, limits: { idleCloseMs: 50 }, onDisconnect: (machine) => lost.push(machine) }),
+    );
+    const shell = connections.shell(sshd.machine);
+    expect((await runToEnd(shell, "sleep 0.3; echo in")).stdout).toBe("in\n");
+    expect(lost).toEqual([]);
+    await waitFor(() => lost.length === 1);
+    expect((await runToEnd(shell, "echo again")).stdout).toBe("again\n");
+  });
+
+  test("that is closed here ends what runs on it and opens no more", async () => {
+    using connections = connectTo(sshd);
+    const shell = connections.shell(sshd.machine);
+    const process = await shell.run("cat", { keepInputOpen: true });
+    connections.close();
+    expect((await problemOf(process.exited)).code).toBe("unreachable");
+    expect((await problemOf(shell.run("true"))).code).toBe("unreachable");
+  });
+
+  test("to a machine that crashes is lost, and works when it is back", async () => {
+    await using crashing = await startSshd();
+    using connections = connectTo(crashing, { backoffFirstMs: 1 });
+    const shell = connections.shell(crashing.machine);
+    const process = await shell.run("cat", { keepInputOpen: true });
+    await crashing.kill();
+    expect((await problemOf(process.exited)).code).toBe("transfer-cut");
+    expect((await problemOf(shell.run("true"))).code).toBe("unreachable");
+    await crashing.start();
+    await waitFor(() => runToEnd(shell, "echo back").then((result) => result.stdout === "back\n", () => false));
+  });
+});
+
+describe("MaxSessions", () => {
+  test.each([1, 3])("%d is found out, and nine scripts at once all run", async (sessions) => {
+    await using narrow = await startSshd({ configLines: [`MaxSessions ${sessions}`] });
+    using connections = connectTo(narrow);
+    const shell = connections.shell(narrow.machine);
+    const results = await Promise.all(Array.from({ length: 9 }, (_, index) => runToEnd(shell, `sleep 0.05; echo ${index}`)));
+    expect(results.map((result) => result.stdout)).toEqual(Array.from({ length: 9 }, (_, index) => `${index}\n`));
+  });
+
+  test("1 that is in use for good is said to be too few", async () => {
+    await using narrow = await startSshd({ configLines: ["MaxSessions 1"] });
+    using connections = connectTo(narrow, { shellStartTimeoutMs: 500 });
+    const shell = connections.shell(narrow.machine);
+    const standing = await shell.run("cat", { keepInputOpen: true });
+    const reason = await problemOf(shell.run("true"));
+    expect(reason).toMatchObject({ code: "shell-unusable" });
+    expect(reason.data.message).toContain("MaxSessions");
+    standing.closeInput();
+    expect(await standing.exited).toBe(0);
+    expect((await runToEnd(shell, "echo in")).stdout).toBe("in\n");
+  });
+
+  test("0 is said to be so", async () => {
+    await using closed = await startSshd({ configLines: ["MaxSessions 0"] });
+    using connections = connectTo(closed);
+    expect(await problemOf(connections.shell(closed.machine).run("true"))).toMatchObject({ code: "shell-unusable" });
+  });
+});
+
+describe("ProxyJump", () => {
+  test("leads through a gateway whose own key is checked, over one connection for all behind it", async () => {
+    await using behind = await startSshd();
+    const knownHosts = `${sshd.knownHostsLine()}\n${behind.knownHostsLine()}\n`;
+    const lines = ["Host inner1 inner2", `  HostName ${behind.address}`, `  Port ${behind.port}`, `  ProxyJump ${sshd.machine}`];
+    writeFileSync(join(behind.folder, "authorized_keys"), readFileSync(`${sshd.client.identityFile}.pub`));
+    const sessionsBefore = sshd.sessionProcesses().length;
+    using connections = disposable(new SshConnections({ settings: settingsFor(knownHosts, lines) }));
+    const results = await Promise.all(["inner1", "inner2"].map((machine) => runToEnd(connections.shell(machine), "echo in")));
+    expect(results.map((result) => result.stdout)).toEqual(["in\n", "in\n"]);
+    const gatewayProcesses = sshd.sessionProcesses().length - sessionsBefore;
+    expect(gatewayProcesses).toBeWithin(1, 3);
+
+    using untrusting = disposable(new SshConnections({ settings: settingsFor(`${behind.knownHostsLine()}\n`, lines) }));
+    expect(await problemOf(untrusting.shell("inner1").run("true"))).toMatchObject({ code: "host-key-unknown", data: { port: String(sshd.port) } });
+    using other = disposable(new SshConnections({ settings: settingsFor(`${sshd.knownHostsLine()}\n`, lines) }));
+    expect(await problemOf(other.shell("inner1").run("true"))).toMatchObject({ code: "host-key-unknown", data: { port: String(behind.port) } });
+  });
+
+  test("over two gateways, and the death of the first is seen behind it", async () => {
+    await using first = await startSshd();
+    await using behind = await startSshd();
+    for (const server of [first, behind]) writeFileSync(join(server.folder, "authorized_keys"), readFileSync(`${sshd.client.identityFile}.pub`));
+    const knownHosts = [first, sshd, behind].map((server) => `${server.knownHostsLine()}\n`).join("");
+    const settings = settingsFor(knownHosts, ["Host inner", `  HostName ${behind.address}`, `  Port ${behind.port}`, `  ProxyJump ${first.machine},${sshd.machine}`]);
+    using connections = disposable(new SshConnections({ settings }));
+    const process = await connections.shell("inner").run("echo in; cat", { keepInputOpen: true });
+    expect(Buffer.from((await process.stdout[Symbol.asyncIterator]().next()).value ?? []).toString()).toBe("in\n");
+    await first.kill();
+    expect((await problemOf(process.exited)).code).toBe("transfer-cut");
+  });
+
+  test("to a gateway that cannot reach the machine says where from", async () => {
+    const port = await freePort("127.0.0.1");
+    const settings = settingsFor(`${sshd.knownHostsLine()}\n`, ["Host inner", "  HostName 127.0.0.1", `  Port ${port}`, `  ProxyJump ${sshd.machine}`]);
+    using connections = disposable(new SshConnections({ settings }));
+    const reason = await problemOf(connections.shell("inner").run("true"));
+    expect(reason).toMatchObject({ code: "unreachable", data: { port: String(port) } });
+    expect(reason.data.message).toContain(`jump host ${sshd.machine}`);
+  });
+
+  test("that leads in a circle is refused", async () => {
+    const settings = settingsFor("", ["Host a", "  ProxyJump b", "Host b", "  ProxyJump a"]);
+    using connections = disposable(new SshConnections({ settings }));
+    expect(await problemOf(connections.shell("a").run("true"))).toMatchObject({ code: "ssh-config-invalid" });
+  });
+});
+
+describe("ProxyCommand", () => {
+  test("of plain words carries the connection", async () => {
+    const script = join(folder, "through");
+    writeFileSync(script, `#!/bin/sh\nexec ssh -F ${sshd.client.configFile} -W "$1:$2" ${sshd.machine.replace(":", " -p ")}\n`);
+    chmodSync(script, 0o755);
+    const settings = settingsFor(`${sshd.knownHostsLine()}\n`, ["Host inner", `  HostName ${sshd.address}`, `  Port ${sshd.port}`, `  ProxyCommand ${script} %h %p`]);
+    using connections = disposable(new SshConnections({ settings }));
+    expect((await runToEnd(connections.shell("inner"), "echo in")).stdout).toBe("in\n");
+  });
+
+  test("that fails is told with its message", async () => {
+    const settings = settingsFor("", ["Host inner", "  ProxyCommand sh -c 'echo no way >&2 && exit 3'", "Host gone", "  ProxyCommand /no/such/program"]);
+    using connections = disposable(new SshConnections({ settings }));
+    expect((await problemOf(connections.shell("gone").run("true"))).code).toBe("unreachable");
+    expect((await problemOf(connections.shell("inner").run("true"))).code).toBe("ssh-config-invalid");
+  });
+});
+
+describe("a login shell", () => {
+  async function behindShell(body: string): Promise<Sshd> {
+    const wrapper = join(folder, `login-${crypto.randomUUID()}`);
+    writeFileSync(wrapper, body, { mode: 0o755 });
+    chmodSync(wrapper, 0o755);
+    return startSshd({ configLines: [`ForceCommand ${wrapper}`] });
+  }
+
+  test("that talks before the script begins is not mistaken for it, on either output", async () => {
+    await using noisy = await behindShell(
+      '#!/bin/sh\necho "Welcome! 你好"\nprintf "no newline"\nhead -c 300000 /dev/zero\nhead -c 300000 /dev/zero >&2\necho warning >&2\nset -vx\nexec /bin/sh -c "$SSH_ORIGINAL_COMMAND"\n',
+    );
+    using connections = connectTo(noisy);
+    expect(await runToEnd(connections.shell(noisy.machine), "cat; echo err >&2; exit 4", "input")).toEqual({ stdout: "input", stderr: "err\n", status: 4 });
+  });
+
+  test("that traces what it executes is not mistaken for the script either", async () => {
+    await using tracing = await behindShell('#!/bin/sh\nexport SHELLOPTS=xtrace BASH_ENV=/dev/null\nexec /bin/sh -vxc "$SSH_ORIGINAL_COMMAND"\n');
+    using connections = connectTo(tracing);
+    const { stdout, status } = await runToEnd(connections.shell(tracing.machine), "cat; exit 4", "input");
+    expect([stdout, status]).toEqual(["input", 4]);
+  });
+
+  test("that never starts our script is unusable, with what it said", async () => {
+    await using silent = await behindShell("#!/bin/sh\necho This account is for backups only\nexec sleep 1000\n");
+    using connections = connectTo(silent, { shellStartTimeoutMs: 500 });
+    const reason = await problemOf(connections.shell(silent.machine).run("true", { input: "secret" }));
+    expect(reason).toMatchObject({ code: "shell-unusable", data: { said: "This account is for backups only" } });
+  });
+
+  test("that ends at once is unusable, with what it said", async () => {
+    await using closed = await behindShell("#!/bin/sh\necho This account is currently not available. >&2\nexit 1\n");
+    using connections = connectTo(closed);
+    const reason = await problemOf(connections.shell(closed.machine).run("true"));
+    expect(reason).toMatchObject({ code: "shell-unusable", data: { said: "This account is currently not available." } });
+  });
+
+  test("that floods without end is given up", async () => {
+    await using flood = await behindShell("#!/bin/sh\nexec yes\n");
+    using connections = connectTo(flood);
+    expect((await problemOf(connections.shell(flood.machine).run("true"))).code).toBe("shell-unusable");
+  });
+
+  const shells = ["bash", "dash", "zsh", "fish", "csh", "tcsh", "ksh", "busybox"].flatMap((name) => Bun.which(name) ?? []);
+  test.each(shells)("%s takes the reader command", async (shell) => {
+    const words = shell.endsWith("busybox") ? `${shell} sh` : shell;
+    await using other = await behindShell(`#!/bin/sh\nexec ${words} -c "$SSH_ORIGINAL_COMMAND"\n`);
+    using connections = connectTo(other);
+    expect(await runToEnd(connections.shell(other.machine), "cat; exit 4", "a'b\\c\n")).toEqual({ stdout: "a'b\\c\n", stderr: "", status: 4 });
+  });
+});
+
+describe("a machine that misbehaves", () => {
+  async function withHostile(check: (server: HostileSshServer, connections: SshConnections) => Promise<void>, limits: Partial<SshLimits> = {}): Promise<void> {
+    await using server = await HostileSshServer.start();
+    using connections = disposable(new SshConnections({ settings: settingsFor(server.knownHostsLine), limits }));
+    await check(server, connections);
+  }
+
+  test("by closing the channel without a status is never taken for success", () =>
+    withHostile(async (server, connections) => {
+      server.behaviour = { output: "some", exit: null };
+      const process = await connections.shell(server.machine).run("true");
+      expect((await readAll(process.stdout)).toString()).toBe("some");
+      expect((await problemOf(process.exited)).code).toBe("transfer-cut");
+    }));
+
+  test("by dropping the connection in the middle is found out", () =>
+    withHostile(async (server, connections) => {
+      server.behaviour = { output: Buffer.alloc(1_000_000), dropAfterBytes: 300_000 };
+      const process = await connections.shell(server.machine).run("true");
+      expect((await problemOf(readAll(process.stdout))).code).toBe("transfer-cut");
+      expect((await problemOf(process.exited)).code).toBe("transfer-cut");
+    }));
+
+  test("by never answering the request to execute is given up", () =>
+    withHostile(
+      async (server, connections) => {
+        server.behaviour = { ignoreExec: true };
+        expect((await problemOf(connections.shell(server.machine).run("true"))).code).toBe("shell-unusable");
+        server.behaviour = { output: "fine" };
+        expect((await runToEnd(connections.shell(server.machine), "true")).stdout).toBe("fine");
+      },
+      { shellStartTimeoutMs: 300 },
+    ));
+
+  test("by refusing to execute, or every channel, is unusable", () =>
+    withHostile(async (server, connections) => {
+      server.behaviour = { refuseExec: true };
+      expect((await problemOf(connections.shell(server.machine).run("true"))).code).toBe("shell-unusable");
+      server.behaviour = { refuseChannels: true };
+      expect((await problemOf(connections.shell(server.machine).run("true"))).code).toBe("shell-unusable");
+    }));
+
+  test("by ending with a signal's name gives 128 and its number", () =>
+    withHostile(async (server, connections) => {
+      for (const [exit, status] of [
+        ["SEGV", 139],
+        [200, 200],
+      ] as const) {
+        server.behaviour = { exit };
+        expect((await runToEnd(connections.shell(server.machine), "true")).status).toBe(status);
+      }
+    }));
+
+  test("by being slow is waited for", () =>
+    withHostile(async (server, connections) => {
+      server.behaviour = { delayMs: 100, output: "slow" };
+      expect((await runToEnd(connections.shell(server.machine), "true")).stdout).toBe("slow");
+      expect(server.commands).toEqual([`exec /bin/sh -c 'IFS= read -r s; eval "$s"'`]);
+    }));
+});
