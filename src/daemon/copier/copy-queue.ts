@@ -1,0 +1,66 @@
+/**
+ * Owns how many copies run at once: a few, first come, first served, so that the network and the disk are
+ * shared by no more than they can serve. It knows nothing of jobs beyond the options it passes on.
+ */
+import { canceled } from "./copy-problem.ts";
+import { type CopyOptions, type CopyOutcome, copyResults } from "./copy-results.ts";
+import { TargetFolders } from "./target-folders.ts";
+
+export const COPIES_MAX = 4;
+
+export class CopyQueue {
+  readonly #copiesMax: number;
+  readonly #targets = new TargetFolders();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(options: { readonly copiesMax?: number } = {}) {
+    this.#copiesMax = options.copiesMax ?? COPIES_MAX;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Waits for its turn, then copies. Canceled by `options.signal`, also while it waits. Never rejects. */
+  async copy(options: Omit<CopyOptions, "targets">): Promise<CopyOutcome> {
+    const hasTurn = await this.#turn(options.signal);
+    if (!hasTurn) return { kind: "failed", problem: canceled().problem, retryable: true };
+    try {
+      return await copyResults({ ...options, targets: this.#targets });
+    } finally {
+      this.#pass();
+    }
+  }
+
+  async #turn(signal: AbortSignal | undefined): Promise<boolean> {
+    if (signal?.aborted === true) return false;
+    if (this.#running < this.#copiesMax) {
+      this.#running += 1;
+      return true;
+    }
+    return await new Promise<boolean>((resolve) => {
+      const give = (): void => {
+        signal?.removeEventListener("abort", leave);
+        resolve(true);
+      };
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(give), 1);
+        resolve(false);
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      this.#waiting.push(give);
+    });
+  }
+
+  /** The place of a copy that has ended goes to the next one, or is free. */
+  #pass(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running -= 1;
+    else next();
+  }
+}
