@@ -125,7 +125,11 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       const supervisor = supervisorOf(request);
       await waitFor(() => sessionOf(supervisor).length > 0);
       for (const { pid } of [{ pid: supervisor }, ...sessionOf(supervisor)]) {
-        expect(await Bun.file(`/proc/${pid}/cmdline`).text().catch(() => "")).not.toContain(canary);
+        expect(
+          await Bun.file(`/proc/${pid}/cmdline`)
+            .text()
+            .catch(() => ""),
+        ).not.toContain(canary);
       }
       finish(0);
       await outcome.end;
@@ -242,7 +246,11 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       if (starterCommand === null) throw new Error("this harness names no starter");
       const runs = Array.from({ length: 100 }, () => bed.endless());
       const requests = runs.map((run) => run.request);
-      const starter = Bun.spawn([...starterCommand], { detached: true, stdin: new Blob([requests.map((one) => JSON.stringify(one)).join("\n")]), stdout: "pipe" });
+      const starter = Bun.spawn([...starterCommand], {
+        detached: true,
+        stdin: new Blob([requests.map((one) => JSON.stringify(one)).join("\n")]),
+        stdout: "pipe",
+      });
       let printed = "";
       for await (const chunk of starter.stdout) {
         printed += new TextDecoder().decode(chunk);

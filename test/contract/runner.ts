@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Program, RunEnd, Runner, RunName, RunRequest, StartOutcome } from "../../src/daemon/runner/runner.ts";
+import type { Program, RunEnd, RunName, Runner, RunRequest, StartOutcome } from "../../src/daemon/runner/runner.ts";
 import { runnerExecutionBattery } from "./runner-execution.ts";
 
 export interface RunnerUnderTest {

@@ -14,6 +14,6 @@ runnerBattery("fake", async () => {
     environment: null,
     starterCommand: null,
     finish: (run, exitCode) => hosts.finish(run.runId, exitCode),
-    close: async () => {},
+    close: () => Promise.resolve(),
   };
 });

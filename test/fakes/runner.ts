@@ -7,8 +7,8 @@ import type {
   AttachOutcome,
   RunEnd,
   RunLog,
-  Runner,
   RunName,
+  Runner,
   RunRequest,
   StartOutcome,
   StopOutcome,
@@ -42,7 +42,11 @@ export class FakeHosts {
     this.#end(runId, { kind: "exited", exitCode, at: this.now() });
   }
 
-  lose(runId: string, cause: Problem = problem("supervisor-gone"), more: { readonly sessionEmpty: boolean } = { sessionEmpty: true }): void {
+  lose(
+    runId: string,
+    cause: Problem = problem("supervisor-gone"),
+    more: { readonly sessionEmpty: boolean } = { sessionEmpty: true },
+  ): void {
     this.#end(runId, { kind: "lost", problem: cause, ...more });
   }
 

@@ -74,6 +74,11 @@ export function findSupervisor(supervisorName: string, runDirectory: string): nu
   return null;
 }
 
+/** Does the process run the supervisor's text, not yet or never a program of the job? */
+export function isSupervisorText(pid: number, supervisorName: string): boolean {
+  return readProcessFile(pid, "cmdline")?.includes(`\0${supervisorName}\0/`) === true;
+}
+
 /** Does the environment with which the process began hold this entry? false when it cannot be read. */
 export function beganWith(pid: number, name: string, value: string): boolean {
   const environment = readProcessFile(pid, "environ");

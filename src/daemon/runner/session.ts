@@ -8,16 +8,20 @@
 import {
   beganWith,
   hostBootId,
+  isAlive,
   isDead,
+  isSupervisorText,
   type ProcessIdentity,
   type ProcessStat,
   readAllProcesses,
   readProcessStat,
 } from "./process-identity.ts";
 import type { StopSignal } from "./runner.ts";
+import { SUPERVISOR_NAME } from "./supervisor.ts";
 
-/** Processes may fork while we look: look again until nothing new is found, at most so often. */
-const SCAN_ROUNDS_MAX = 20;
+/** Processes may fork while we look, and a run that has just begun may have none yet: how long to look again. */
+const LOOK_AGAIN_MS = 1_000;
+const LOOK_EVERY_MS = 5;
 
 /** The session of a run: its supervisor, and the job id that its processes have in their environment. */
 export interface RunSession {
@@ -58,35 +62,50 @@ export class SessionSignals {
   /** Signals every member once; KILL goes on until none is left. Resolves with how many were signaled. */
   send(session: RunSession, signal: StopSignal): Promise<number> {
     return new Promise((resolve) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#flush());
+      if (this.#waiting.length === 0) setImmediate(() => void this.#flush());
       this.#waiting.push({ session, signal, signaled: new Set(), resolve });
     });
   }
 
-  #flush(): void {
+  async #flush(): Promise<void> {
     const requests = this.#waiting;
     this.#waiting = [];
     const bootId = hostBootId();
+    const until = performance.now() + LOOK_AGAIN_MS;
     let open = requests.filter((request) => request.session.supervisor.bootId === bootId);
-    for (let round = 0; open.length > 0 && round < SCAN_ROUNDS_MAX; round += 1) {
+    while (open.length > 0 && performance.now() < until) {
       const processes = readAllProcesses();
-      open = open.filter((request) => signalMembers(request, processes));
+      const looks = open.map((request) => signalMembers(request, { processes, bootId }));
+      open = open.filter((_, index) => looks[index] !== "done");
+      if (open.length > 0) await Bun.sleep(looks.includes("found") ? 0 : LOOK_EVERY_MS);
     }
     for (const request of requests) request.resolve(request.signaled.size);
   }
 }
 
-/** Was there a member that had not been signaled yet? */
-function signalMembers(request: SignalRequest, processes: readonly ProcessStat[]): boolean {
-  let found = false;
-  for (const member of sessionMembers(request.session, processes)) {
-    if (request.signaled.has(member.pid)) continue;
+/** `found`: members were signaled, they may have forked before; `early`: the job has not begun; `done`: nobody is left to signal. */
+function signalMembers(request: SignalRequest, seen: Seen): "found" | "early" | "done" {
+  const { session, signal, signaled } = request;
+  let look: "found" | "early" | "done" = "done";
+  for (const member of sessionMembers(session, seen.processes)) {
+    if (signaled.has(member.pid)) continue;
+    // Until the supervisor's child has become the job's program, a signal that can be caught would be lost in it.
+    if (signal === "TERM" && isSupervisorText(member.pid, SUPERVISOR_NAME)) {
+      look = "early";
+      continue;
+    }
     const now = readProcessStat(member.pid);
     if (now === null || isDead(now) || now.startTime !== member.startTime || now.session !== member.session) continue;
-    found = sendSignal(member.pid, request.signal) || found;
-    request.signaled.add(member.pid);
+    signaled.add(member.pid);
+    if (sendSignal(member.pid, signal)) look = "found";
   }
-  return found;
+  if (look === "done" && signaled.size === 0 && isAlive(session.supervisor, seen.bootId)) return "early";
+  return look;
+}
+
+interface Seen {
+  readonly processes: readonly ProcessStat[];
+  readonly bootId: string;
 }
 
 /** false when the process ended first, or is another user's (a setuid program), which we cannot help. */

@@ -5,7 +5,7 @@ import { createHostRunner, type HostRunnerKind } from "./host-runner-harness.ts"
 
 const [kind, options] = process.argv.slice(2);
 const parsed: Omit<HostRunsOptions, "warn"> = JSON.parse(options ?? "");
-const runner = createHostRunner(kind as HostRunnerKind, { ...parsed, warn: () => {} });
+const runner = createHostRunner(kind as HostRunnerKind, { ...parsed, warn: console.error });
 const requests: RunRequest[] = (await Bun.stdin.text()).split("\n").map((line) => JSON.parse(line));
 for (const request of requests) console.log((await runner.start(request)).kind);
-setInterval(() => {}, 1_000_000);
+await Promise.withResolvers().promise;
