@@ -8,7 +8,7 @@ import type { Method } from "../protocol/method.ts";
 import { type Chunk, METHODS, type MethodName, type Params, type Result, type StreamName } from "../protocol/methods.ts";
 import { Connection, type DialOptions, type OutgoingRequest } from "./connection.ts";
 import { ClientError } from "./error.ts";
-import { canceled, ChunkBuffer, type ClientStream } from "./stream.ts";
+import { ChunkBuffer, type ClientStream, canceled } from "./stream.ts";
 
 export interface ConnectOptions {
   /** HOST:PORT of this host. */
@@ -31,7 +31,12 @@ const RETRY_DELAYS_MS = { refused: [20, 60, 150], closed: [20, 60, 150, 300, 400
 export async function connect(options: ConnectOptions): Promise<Client> {
   const address = parseAddress(options.address);
   if (typeof address === "string") throw new ClientError("bad-address", { address: options.address, reason: address });
-  const dialling = { address, tokenFile: options.tokenFile, version: options.version ?? "unknown", timeoutMs: options.timeoutMs ?? TIMEOUT_MS };
+  const dialling = {
+    address,
+    tokenFile: options.tokenFile,
+    version: options.version ?? "unknown",
+    timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+  };
   return new Client(dialling, await dialPatiently(dialling));
 }
 
@@ -153,7 +158,12 @@ export class Client {
     const parsed = v.safeParse(schema, value);
     if (parsed.success) return parsed.output;
     const field = v.getDotPath(parsed.issues[0]) ?? "";
-    throw new ClientError("version-mismatch", { method, field, server_version: this.serverVersion, client_version: this.#dialling.version });
+    throw new ClientError("version-mismatch", {
+      method,
+      field,
+      server_version: this.serverVersion,
+      client_version: this.#dialling.version,
+    });
   }
 }
 

@@ -3,7 +3,7 @@
  * messages and bytes; method names, schemas and retries are the client's (client.ts).
  */
 import { type Address, formatAddress } from "../protocol/address.ts";
-import { type RequestErrorBody, RequestError } from "../protocol/error.ts";
+import { RequestError, type RequestErrorBody } from "../protocol/error.ts";
 import { FrameReader } from "../protocol/frame.ts";
 import { NONCE_BYTES } from "../protocol/limits.ts";
 import { type ClientMessage, CONNECTION_ID, decodeServerMessage, encodeClientMessage, type ServerMessage } from "../protocol/message.ts";
@@ -198,7 +198,10 @@ export class Connection {
   #unreachable(error: unknown): ClientError {
     const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown";
     if (this.#state === "open") return new ClientError("connection-lost", { address: this.#address, reason: code });
-    return new ClientError("no-server", { address: this.#address, reason: code === "ECONNREFUSED" ? "refused" : code === "ECONNRESET" ? "closed" : code });
+    return new ClientError("no-server", {
+      address: this.#address,
+      reason: code === "ECONNREFUSED" ? "refused" : code === "ECONNRESET" ? "closed" : code,
+    });
   }
 
   #garbled(): ClientError {

@@ -12,7 +12,7 @@ export type AddressFault = "malformed" | "not-loopback" | "port-out-of-range";
 
 /** `localhost` means 127.0.0.1: left to the resolver, another user of the host could wait on ::1. */
 export function parseAddress(text: string): Address | AddressFault {
-  const match = /^(?:\[([^\]]*)\]|([^:]+)):([0-9]{1,5})$/.exec(text.trim());
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(text.trim());
   if (match === null) return "malformed";
   const typed = match[1] ?? match[2] ?? "";
   const port = Number(match[3]);

@@ -63,7 +63,9 @@ export class FrameReader {
   #keep(part: Uint8Array): void {
     const needed = this.#held + part.length;
     if (needed > this.#buffer.length) {
-      const larger = new Uint8Array(Math.max(needed, FIRST_CAPACITY_BYTES, Math.min(this.#buffer.length * 2, FRAME_HEADER_BYTES + FRAME_BYTES_MAX)));
+      const larger = new Uint8Array(
+        Math.max(needed, FIRST_CAPACITY_BYTES, Math.min(this.#buffer.length * 2, FRAME_HEADER_BYTES + FRAME_BYTES_MAX)),
+      );
       larger.set(this.#buffer.subarray(0, this.#held));
       this.#buffer = larger;
     }

@@ -2,9 +2,10 @@
  * One accepted socket from its first byte to its last: handshake, frames in, frames out, and the deadlines
  * that keep silent, slow and half-open peers from holding anything. Requests are the exchange's.
  */
-import { encodeServerMessage, CONNECTION_ID, decodeClientMessage } from "../../protocol/message.ts";
-import { FrameError } from "../../protocol/frame-error.ts";
+
 import { FrameReader } from "../../protocol/frame.ts";
+import { FrameError } from "../../protocol/frame-error.ts";
+import { CONNECTION_ID, decodeClientMessage, encodeServerMessage } from "../../protocol/message.ts";
 import { OutputQueue } from "../../protocol/output-queue.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import { Exchange } from "./exchange.ts";

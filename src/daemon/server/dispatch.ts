@@ -2,15 +2,13 @@
 import * as v from "valibot";
 import { RequestError, type RequestErrorBody } from "../../protocol/error.ts";
 import type { ClientMessage } from "../../protocol/message.ts";
-import { METHODS, type MethodName } from "../../protocol/methods.ts";
 import type { Method } from "../../protocol/method.ts";
+import { METHODS, type MethodName } from "../../protocol/methods.ts";
 import { type Handlers, RequestGone, type StreamContext } from "./handler.ts";
 
 export type RequestMessage = Extract<ClientMessage, { kind: "request" }>;
 
-export type Answer =
-  | { readonly kind: "result"; readonly result: unknown }
-  | { readonly kind: "error"; readonly error: RequestErrorBody };
+export type Answer = { readonly kind: "result"; readonly result: unknown } | { readonly kind: "error"; readonly error: RequestErrorBody };
 
 export interface Dispatcher {
   readonly handlers: Handlers;

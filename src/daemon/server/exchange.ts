@@ -3,12 +3,12 @@
  * whatever order they come. It knows messages; bytes and sockets are the connection's.
  */
 import type { RequestErrorBody } from "../../protocol/error.ts";
-import { FrameError } from "../../protocol/frame-error.ts";
 import { FRAME_HEADER_BYTES } from "../../protocol/frame.ts";
+import { FrameError } from "../../protocol/frame-error.ts";
 import { FRAME_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "../../protocol/limits.ts";
 import { type ClientMessage, encodeServerMessage } from "../../protocol/message.ts";
-import { type Answer, type Dispatcher, dispatch, type RequestMessage } from "./dispatch.ts";
 import { ChunkSender } from "./chunk-sender.ts";
+import { type Answer, type Dispatcher, dispatch, type RequestMessage } from "./dispatch.ts";
 import { RequestGone } from "./handler.ts";
 
 export interface ExchangeOutput {

@@ -64,7 +64,8 @@ export class ServerHandshake {
     if (received.length > PROOF_BYTES) return { kind: "close", bytes: NOTHING };
     const { token, port } = this.#options;
     const input = { token, port, clientHello: hellos.client, serverHello: hellos.server };
-    if (!sameProof(proof({ ...input, role: "client" }), received)) return { kind: "close", bytes: Uint8Array.of(HANDSHAKE_STATUS["not-allowed"]) };
+    if (!sameProof(proof({ ...input, role: "client" }), received))
+      return { kind: "close", bytes: Uint8Array.of(HANDSHAKE_STATUS["not-allowed"]) };
     const status = this.#options.admission();
     if (status !== "accepted") return { kind: "close", bytes: Uint8Array.of(HANDSHAKE_STATUS[status]) };
     return { kind: "accept", bytes: Uint8Array.of(HANDSHAKE_STATUS.accepted, ...proof({ ...input, role: "server" })) };

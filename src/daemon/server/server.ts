@@ -6,7 +6,14 @@ import { type Address, isLoopback } from "../../protocol/address.ts";
 import { NONCE_BYTES } from "../../protocol/limits.ts";
 import { Connection } from "./connection.ts";
 import type { Handlers } from "./handler.ts";
-import { AUTHENTICATED_MAX, CONNECTIONS_MAX, DEADLINES_MS, type DeadlinesMs, UNAUTHENTICATED_MAX, UNAUTHENTICATED_SAFE_MS } from "./limits.ts";
+import {
+  AUTHENTICATED_MAX,
+  CONNECTIONS_MAX,
+  DEADLINES_MS,
+  type DeadlinesMs,
+  UNAUTHENTICATED_MAX,
+  UNAUTHENTICATED_SAFE_MS,
+} from "./limits.ts";
 import { findPortHolder, type PortHolder } from "./port-holder.ts";
 
 export interface ServerOptions extends Address {
@@ -89,7 +96,13 @@ class ConnectionTable {
     }
     const { token, version, handlers, onError } = this.#options;
     const connection = new Connection(socket, {
-      handshake: { token, port, nonce: crypto.getRandomValues(new Uint8Array(NONCE_BYTES)), programVersion: version, admission: () => this.#admission() },
+      handshake: {
+        token,
+        port,
+        nonce: crypto.getRandomValues(new Uint8Array(NONCE_BYTES)),
+        programVersion: version,
+        admission: () => this.#admission(),
+      },
       dispatcher: { handlers, version, onError },
       deadlinesMs: this.#options.deadlinesMs ?? DEADLINES_MS,
     });

@@ -1,3 +1,4 @@
+/** What can be asked about jobs, and the shapes they are sent in. Rules about jobs are in core/. */
 import * as v from "valibot";
 import { mutates, reads, streams } from "../method.ts";
 import { problemSchema } from "../problem.ts";

@@ -1,3 +1,4 @@
+/** What can be asked about machines and their pool. Rules about machines are in core/. */
 import * as v from "valibot";
 import { mutates, reads } from "../method.ts";
 import { problemSchema } from "../problem.ts";

@@ -1,3 +1,4 @@
+/** What can be asked about matrices: many jobs from one request. */
 import * as v from "valibot";
 import { mutates, streams } from "../method.ts";
 import { idSchema } from "../selector.ts";

@@ -1,3 +1,4 @@
+/** What can be asked of the server itself. */
 import * as v from "valibot";
 import { mutates, reads } from "../method.ts";
 import { countsSchema } from "./job.ts";

@@ -1,3 +1,4 @@
+/** What can be asked about variables. The value of a secret one goes in and never comes out. */
 import * as v from "valibot";
 import { mutates, reads } from "../method.ts";
 

@@ -34,7 +34,9 @@ export async function forwardPort(options: ForwardOptions): Promise<Forwarder> {
     near.on("close", () => far.destroy());
     far.on("close", () => near.destroy());
   });
-  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(options.port ?? 0, options.host ?? "127.0.0.1", resolve));
+  await new Promise<void>((resolve, reject) =>
+    server.once("error", reject).listen(options.port ?? 0, options.host ?? "127.0.0.1", resolve),
+  );
   const address = server.address();
   const close = async (): Promise<void> => {
     for (const socket of sockets) socket.destroy();

@@ -40,7 +40,14 @@ const FOREIGN: readonly (readonly [string, Uint8Array | string])[] = [
   ["the right first byte and no more of the magic", Uint8Array.of(0xe7, 0x20)],
   ["a hello with a version that is no text", hello.with(hello.length - 1, 0x1b)],
   ["more than a hello at once", Buffer.concat([hello, new Uint8Array(32)])],
-  ["hello, proof and request in one go", Buffer.concat([hello, new Uint8Array(32), encodeClientMessage({ kind: "request", id: 1, method: "server.stop", params: {}, requestId: null })])],
+  [
+    "hello, proof and request in one go",
+    Buffer.concat([
+      hello,
+      new Uint8Array(32),
+      encodeClientMessage({ kind: "request", id: 1, method: "server.stop", params: {}, requestId: null }),
+    ]),
+  ],
 ];
 
 test.each([...FOREIGN])("%s gets no byte and is hung up on", async (_name, bytes) => {

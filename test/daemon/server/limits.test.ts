@@ -1,7 +1,8 @@
 /** What one client, or many, can hold: little, and not for long. */
 import { expect, test } from "bun:test";
-import { DEADLINES_MS, UNAUTHENTICATED_MAX } from "../../../src/daemon/server/limits.ts";
 import { connect } from "../../../src/client/client.ts";
+import { RequestGone } from "../../../src/daemon/server/handler.ts";
+import { DEADLINES_MS, UNAUTHENTICATED_MAX } from "../../../src/daemon/server/limits.ts";
 import { encodeHello } from "../../../src/protocol/handshake.ts";
 import { encodeClientMessage } from "../../../src/protocol/message.ts";
 import { waitFor } from "../../support/wait-for.ts";
@@ -41,7 +42,9 @@ test("a frame that trickles in is given up, one that is quick is answered", asyn
 test("a connection without requests is closed, one that waits for an answer is not", async () => {
   await using server = await TestServer.start({
     deadlinesMs: { ...DEADLINES_MS, idle: 200 },
-    handlers: { "job.wait": (_params, { signal }) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))) },
+    handlers: {
+      "job.wait": (_params, { signal }) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+    },
   });
   using idle = await RawPeer.authenticated(server.port, server.token);
   using waiting = await RawPeer.authenticated(server.port, server.token);
@@ -54,20 +57,29 @@ test("a connection without requests is closed, one that waits for an answer is n
 
 test("a client that asks and never reads is dropped, and nobody else notices", async () => {
   const value = "x".repeat(1024 * 1024);
+  const gone: unknown[] = [];
   await using server = await TestServer.start({
     deadlinesMs: { ...DEADLINES_MS, stalled: 300 },
-    handlers: { "variable.list": () => Promise.resolve({ variables: Array.from({ length: 8 }, () => ({ name: "A", value, secret: false })) }) },
+    handlers: {
+      "variable.list": () => Promise.resolve({ variables: Array.from({ length: 8 }, () => ({ name: "A", value, secret: false })) }),
+      "job.wait": (_params, { signal }) =>
+        new Promise((_resolve, reject) =>
+          signal.addEventListener("abort", () => {
+            gone.push(signal.reason);
+            reject(signal.reason);
+          }),
+        ),
+    },
   });
   using deaf = await RawPeer.authenticated(server.port, server.token);
   deaf.pause();
+  deaf.request(99, "job.wait", { ids: [], timeout: null });
   for (let id = 1; id <= 10; id += 1) deaf.request(id, "variable.list", {});
   using other = await RawPeer.authenticated(server.port, server.token);
   other.write(ping);
   expect(await other.answered(1)).toMatchObject({ kind: "result" });
-  await waitFor(() => {
-    deaf.write(ping);
-    return server.errors.length > 0 || deaf.closed;
-  });
+  await waitFor(() => gone.length > 0);
+  expect(gone).toEqual([new RequestGone("disconnected")]);
   expect(server.errors).toEqual([]);
 });
 

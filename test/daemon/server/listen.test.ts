@@ -38,9 +38,12 @@ test("a port nobody listens on has no holder", async () => {
   expect(await findPortHolder(port)).toBeNull();
 });
 
-test.each(["0.0.0.0", "::", "192.168.1.2", "localhost", "127.0.0.1.example.org", "128.0.0.1"])("listening on %s is refused", async (host) => {
-  expect(await failure(TestServer.start({ host }))).toMatchObject({ fault: "not-loopback" });
-});
+test.each(["0.0.0.0", "::", "192.168.1.2", "localhost", "127.0.0.1.example.org", "128.0.0.1"])(
+  "listening on %s is refused",
+  async (host) => {
+    expect(await failure(TestServer.start({ host }))).toMatchObject({ fault: "not-loopback" });
+  },
+);
 
 test.each(["127.0.0.1", "127.3.2.1", "::1"])("listening on %s works", async (host) => {
   await using server = await TestServer.start({ host });

@@ -8,32 +8,40 @@ export class RawPeer implements Disposable {
   readonly messages: ServerMessage[] = [];
   readonly #received: Uint8Array[] = [];
   readonly #frames = new FrameReader();
+  readonly #handshake: ClientHandshake | null;
   #socket: Bun.Socket | null = null;
-  #handshake: ClientHandshake | null = null;
   closed = false;
   open = false;
   receivedBytes = 0;
 
   static async connect(port: number, host = "127.0.0.1"): Promise<RawPeer> {
-    const peer = new RawPeer();
-    const closed = (): void => {
-      peer.closed = true;
-    };
-    peer.#socket = await Bun.connect({
-      hostname: host,
-      port,
-      socket: { data: (_socket, bytes) => peer.#take(bytes), drain: () => undefined, close: closed, error: closed, connectError: closed },
-    });
+    const peer = new RawPeer(null);
+    await peer.#dial(port, host);
     return peer;
   }
 
   /** With the handshake done. */
   static async authenticated(port: number, token: Uint8Array, host = "127.0.0.1"): Promise<RawPeer> {
-    const peer = await RawPeer.connect(port, host);
-    peer.#handshake = new ClientHandshake({ token: () => token, port, nonce: crypto.getRandomValues(new Uint8Array(32)), programVersion: "1.2.3" });
-    peer.write(peer.#handshake.hello);
+    const nonce = crypto.getRandomValues(new Uint8Array(32));
+    const handshake = new ClientHandshake({ token: () => token, port, nonce, programVersion: "1.2.3" });
+    const peer = new RawPeer(handshake);
+    await peer.#dial(port, host);
+    peer.write(handshake.hello);
     await waitFor(() => peer.open || peer.closed);
     return peer;
+  }
+
+  private constructor(handshake: ClientHandshake | null) {
+    this.#handshake = handshake;
+  }
+
+  async #dial(port: number, hostname: string): Promise<void> {
+    const closed = (): void => {
+      this.closed = true;
+    };
+    const data = (_socket: Bun.Socket, bytes: Uint8Array): void => this.#take(bytes);
+    const socket = { data, drain: () => undefined, close: closed, error: closed, connectError: closed };
+    this.#socket = await Bun.connect({ hostname, port, socket });
   }
 
   get received(): Uint8Array {

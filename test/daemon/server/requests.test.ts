@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import type { Handlers } from "../../../src/daemon/server/handler.ts";
 import { RequestGone } from "../../../src/daemon/server/handler.ts";
-import { RequestError } from "../../../src/protocol/error.ts";
 import { encode } from "../../../src/protocol/codec.ts";
+import { RequestError } from "../../../src/protocol/error.ts";
 import { frame } from "../../../src/protocol/frame.ts";
 import { FRAME_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "../../../src/protocol/limits.ts";
 import { encodeClientMessage } from "../../../src/protocol/message.ts";
@@ -49,7 +49,11 @@ test("an unknown method is answered with the server's version, and the connectio
   for (const method of ["job.fly", "__proto__", "constructor", "toString"]) {
     const id = method.length;
     talking.peer.request(id, method, {});
-    expect(await talking.peer.answered(id)).toEqual({ kind: "error", id, error: { code: "unknown-method", data: { method, version: "9.8.7" } } });
+    expect(await talking.peer.answered(id)).toEqual({
+      kind: "error",
+      id,
+      error: { code: "unknown-method", data: { method, version: "9.8.7" } },
+    });
   }
 });
 
@@ -65,7 +69,10 @@ test("parameters that do not fit are refused by field, without their value", asy
 test("a parameter above its limit is refused by the limit's name", async () => {
   await using talking = await talk();
   talking.peer.request(1, "variable.set", { name: "A", value: "x".repeat(65_537), secret: false });
-  expect(await talking.peer.answered(1)).toMatchObject({ kind: "error", error: { code: "limit-exceeded", data: { what: "value", max: 65_536 } } });
+  expect(await talking.peer.answered(1)).toMatchObject({
+    kind: "error",
+    error: { code: "limit-exceeded", data: { what: "value", max: 65_536 } },
+  });
 });
 
 test("unknown parameters are dropped", async () => {
@@ -153,7 +160,9 @@ test("a client that goes away aborts what it asked for", async () => {
 test("requests beyond the limit in flight are refused, the others are not", async () => {
   await using talking = await talk({ "job.wait": waitsForItsSignal([]) });
   for (let id = 1; id <= REQUESTS_IN_FLIGHT_MAX + 1; id += 1) talking.peer.request(id, "job.wait", { ids: [], timeout: null });
-  expect(await talking.peer.answered(REQUESTS_IN_FLIGHT_MAX + 1)).toMatchObject({ error: { code: "limit-exceeded", data: { what: "requests-in-flight" } } });
+  expect(await talking.peer.answered(REQUESTS_IN_FLIGHT_MAX + 1)).toMatchObject({
+    error: { code: "limit-exceeded", data: { what: "requests-in-flight" } },
+  });
   expect(talking.peer.messages).toHaveLength(1);
   talking.peer.write(encodeClientMessage({ kind: "cancel", id: 1 }));
   await talking.peer.answered(1);
@@ -162,15 +171,27 @@ test("requests beyond the limit in flight are refused, the others are not", asyn
 });
 
 test("a reply that fits no frame is an error of that request alone", async () => {
-  await using talking = await talk({ "variable.list": () => Promise.resolve({ variables: [{ name: "A", value: "x".repeat(FRAME_BYTES_MAX), secret: false }] }) });
+  await using talking = await talk({
+    "variable.list": () => Promise.resolve({ variables: [{ name: "A", value: "x".repeat(FRAME_BYTES_MAX), secret: false }] }),
+  });
   talking.peer.request(1, "variable.list", {});
-  expect(await talking.peer.answered(1)).toMatchObject({ error: { code: "limit-exceeded", data: { what: "reply", max: FRAME_BYTES_MAX } } });
+  expect(await talking.peer.answered(1)).toMatchObject({
+    error: { code: "limit-exceeded", data: { what: "reply", max: FRAME_BYTES_MAX } },
+  });
   talking.peer.request(2, "server.ping", {});
   expect(await talking.peer.answered(2)).toMatchObject({ kind: "result" });
 });
 
 test.each([
-  ["a second request under an id in use", Buffer.concat([1, 2].map(() => encodeClientMessage({ kind: "request", id: 1, method: "job.wait", params: { ids: [], timeout: null }, requestId: null }))), "bad-envelope"],
+  [
+    "a second request under an id in use",
+    Buffer.concat(
+      [1, 2].map(() =>
+        encodeClientMessage({ kind: "request", id: 1, method: "job.wait", params: { ids: [], timeout: null }, requestId: null }),
+      ),
+    ),
+    "bad-envelope",
+  ],
   ["a frame announced too long", Uint8Array.of(0xff, 0xff, 0xff, 0xff), "too-long"],
   ["an empty frame", Uint8Array.of(0, 0, 0, 0), "empty"],
   ["bytes that are no message", frame(Uint8Array.of(0xc1)), "reserved-type"],

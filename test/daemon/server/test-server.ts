@@ -25,10 +25,7 @@ export class TestServer implements AsyncDisposable {
     const tokenFile = join(folder, "token");
     const token = loadOrCreateToken(tokenFile);
     const test = new TestServer(folder, tokenFile, token);
-    const { host = "127.0.0.1", port = 0, version = "9.8.7", deadlinesMs } = options;
-    const onError = (error: unknown, where: string): number => test.errors.push({ error, where });
-    const timing = deadlinesMs === undefined ? {} : { deadlinesMs };
-    test.#server = await createServer({ host, port, token, version, handlers: handlersWith(options.handlers ?? {}), onError, ...timing });
+    await test.#listen(options);
     return test;
   }
 
@@ -39,6 +36,14 @@ export class TestServer implements AsyncDisposable {
     readonly tokenFile: string,
     readonly token: Uint8Array,
   ) {}
+
+  async #listen(options: TestServerOptions): Promise<void> {
+    const { host = "127.0.0.1", port = 0, version = "9.8.7", deadlinesMs } = options;
+    const onError = (error: unknown, where: string): number => this.errors.push({ error, where });
+    const handlers = handlersWith(options.handlers ?? {});
+    const timing = deadlinesMs === undefined ? {} : { deadlinesMs };
+    this.#server = await createServer({ host, port, token: this.token, version, handlers, onError, ...timing });
+  }
 
   get server(): Server {
     if (this.#server === null) throw new Error("The server is not started.");
