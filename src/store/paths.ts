@@ -1,6 +1,6 @@
 /** The layout of the state directory, and the checks made before anything in it is touched. */
-import { chmodSync, mkdirSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { chmodSync, closeSync, constants, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { networkFileSystemAt } from "./network-file-system.ts";
 import { asStoreError, StoreError } from "./store-error.ts";
 
@@ -42,7 +42,7 @@ export function storePaths(directory: string): StorePaths {
  */
 export function prepareDirectory(paths: StorePaths, options: { readonly allowNetworkFileSystem: boolean }): void {
   try {
-    mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
+    syncNames(mkdirSync(paths.directory, { recursive: true, mode: 0o700 }), paths.directory);
     const { uid } = statSync(paths.directory);
     if (uid !== process.getuid?.()) throw new StoreError("not-owned", { directory: paths.directory, uid });
     const type = networkFileSystemAt(paths.directory);
@@ -52,6 +52,20 @@ export function prepareDirectory(paths: StorePaths, options: { readonly allowNet
     chmodSync(paths.directory, 0o700);
   } catch (error) {
     throw asStoreError(error, paths.directory);
+  }
+}
+
+/** Puts the names of folders that were just made on stable storage. @param first the highest of them */
+function syncNames(first: string | undefined, last: string): void {
+  if (first === undefined) return;
+  for (let made = last; ; made = dirname(made)) {
+    const parent = openSync(dirname(made), constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      fsyncSync(parent);
+    } finally {
+      closeSync(parent);
+    }
+    if (made === resolve(first)) return;
   }
 }
 

@@ -1,0 +1,103 @@
+/** Snapshot and history codecs: what is written is what is read, exactly, and nothing else is read. */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { EMPTY_STATE, type State } from "../../src/core/state.ts";
+import { applyAll } from "../../src/core/apply.ts";
+import { type Block, decodeBlock, encodeBlock } from "../../src/store/history/block-codec.ts";
+import { readDocument } from "../../src/store/snapshot/document.ts";
+import { decodeState, encodeState, SNAPSHOT_FORMAT } from "../../src/store/snapshot/state-codec.ts";
+import { endedJobs, plain, state } from "./random-state.ts";
+
+function document(pieces: Iterable<string>, footer: { readonly sequence: number; readonly jobs: number }): Buffer {
+  const body = [...pieces].join("").toWellFormed();
+  const sha256 = new Bun.CryptoHasher("sha256").update(body).digest("hex");
+  return Buffer.from(`${body}# end: sequence = ${footer.sequence}, jobs = ${footer.jobs}, sha256 = ${sha256}\n`);
+}
+
+function roundTrip(before: State, sequence: number): State {
+  const bytes = document(encodeState(before, sequence), { sequence, jobs: before.jobs.size });
+  const reading = readDocument(bytes, SNAPSHOT_FORMAT);
+  if (reading.kind !== "document") throw new Error(JSON.stringify(reading));
+  const decoded = decodeState(reading.content, reading.footer);
+  if (decoded.kind === "bad") throw new Error(decoded.reason);
+  return decoded.state;
+}
+
+describe("the snapshot", () => {
+  test("gives back any state as it was", () => {
+    fc.assert(
+      fc.property(state, fc.nat(), (before, sequence) => {
+        expect(plain(roundTrip(before, sequence))).toEqual(plain(before));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("gives back the indexes that apply made", () => {
+    const events = [
+      { kind: "machines-added", at: 1, addrs: ["a", "b", "c"], class: "x" },
+      { kind: "machine-unreachable", at: 2, addr: "b", problem: { code: "unreachable", data: {} } },
+      { kind: "jobs-added", at: 3, first: 0, count: 5, spec: specOf("x", "run {A}"), timeoutSeconds: null, tag: null },
+      { kind: "job-held", at: 4, jid: 3 },
+      { kind: "job-starting", at: 5, jid: 0, run: { runId: "r", machine: "a", log: "l", errLog: "e" } },
+    ] as const;
+    const before = applyAll(EMPTY_STATE, events);
+    expect(plain(roundTrip(before, 1))).toEqual(plain(before));
+  });
+
+  test("writes a matrix of 100,000 waiting jobs as one table", () => {
+    const values = Array.from({ length: 1000 }, (_, index) => String(index));
+    const before = applyAll(EMPTY_STATE, [
+      {
+        kind: "matrix-added",
+        at: 1_800_000_000_000,
+        id: 0,
+        first: 1,
+        keys: [{ name: "N", values }],
+        repeats: 100,
+        spec: specOf("fast", "run {N}"),
+        timeoutSeconds: null,
+      },
+    ]);
+    const text = [...encodeState(before, 1)].join("");
+    expect(text.match(/^\[\[jobs\]\]$/gm)).toHaveLength(1);
+    expect(text).toContain("count = 100000\n");
+    expect(plain(roundTrip(before, 1))).toEqual(plain(before));
+  });
+
+  test("refuses a field that it does not know", () => {
+    const text = [...encodeState(EMPTY_STATE, 1)].join("").replace("next_id = 0", "next_id = 0\nextra = 1");
+    const reading = readDocument(document([text], { sequence: 1, jobs: 0 }), SNAPSHOT_FORMAT);
+    if (reading.kind !== "document") throw new Error(reading.kind);
+    expect(decodeState(reading.content, reading.footer)).toMatchObject({ kind: "bad", reason: expect.stringContaining("extra") });
+  });
+
+  test("is told from one of a newer format", () => {
+    const text = [...encodeState(EMPTY_STATE, 1)].join("").replace("format = 1\n", "format = 2\n");
+    expect(readDocument(document([text], { sequence: 1, jobs: 0 }), SNAPSHOT_FORMAT)).toEqual({ kind: "newer", format: 2 });
+  });
+
+  test("shows no value of a secret variable", () => {
+    const before = applyAll(EMPTY_STATE, [{ kind: "variable-set", variable: { kind: "secret", name: "PASSWORD" } }]);
+    expect([...encodeState(before, 1)].join("")).toContain('name = "PASSWORD"\nsecret = true\n');
+  });
+});
+
+describe("a history block", () => {
+  test("gives back any ended jobs as they were", () => {
+    fc.assert(
+      fc.property(endedJobs(fc.integer({ min: 3000, max: 3999 })), fc.nat(), (jobs, sequence) => {
+        const block: Block = { number: 3, sequence, jobs: new Map(jobs.map((job) => [job.jid, job])) };
+        const bytes = document(encodeBlock(block), { sequence, jobs: jobs.length });
+        const read = decodeBlock(bytes, "f", 3);
+        expect([...read.jobs.values()]).toEqual(jobs.toSorted((a, b) => a.jid - b.jid));
+        expect(() => decodeBlock(bytes, "f", 4)).toThrow("damaged");
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+function specOf(className: string, cmd: string) {
+  return { kind: "job", class: className, cmd, copyTo: null, retry: null, notify: false, variables: {}, secrets: [] } as const;
+}
