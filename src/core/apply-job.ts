@@ -6,15 +6,15 @@ import type { State } from "./state.ts";
 
 /** Adds jobs that did not exist, ids ascending. */
 export function addJobs(state: State, added: readonly Job[]): State {
-  let { jobs, ready, matrices, tags, nextId } = state;
-  for (const job of added) {
-    jobs = jobs.set(job.jid, job);
-    nextId = Math.max(nextId, job.jid + 1);
-  }
+  let { ready, matrices, tags } = state;
+  const jobs = state.jobs.setAll(added.map((job) => [job.jid, job]));
+  const nextId = Math.max(state.nextId, (added[added.length - 1]?.jid ?? -1) + 1);
   for (const [className, members] of grouped(added.filter(isReady), (job) => job.spec.class)) {
-    let queue = ready.get(className) ?? IntMap.empty<true>();
-    for (const job of members) queue = queue.set(job.jid, true);
-    ready = ready.set(className, queue);
+    const queue = ready.get(className) ?? IntMap.empty<true>();
+    ready = ready.set(
+      className,
+      queue.setAll(members.map((job) => [job.jid, true])),
+    );
   }
   for (const [id, members] of grouped(added, (job) => job.matrix?.id ?? null)) {
     const matrix = id === null ? undefined : matrices.get(id);

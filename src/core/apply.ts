@@ -127,8 +127,8 @@ function stateAfter(state: JobState, event: StateChange): JobState {
       return { kind: "running", run: state.run, startedAt: event.startedAt, stop: null };
     }
     case "job-lost": {
-      if (state.kind !== "starting" && state.kind !== "running") throw misfit(state, event);
-      const startedAt = state.kind === "running" ? state.startedAt : null;
+      if (state.kind !== "starting" && state.kind !== "running" && state.kind !== "unknown") throw misfit(state, event);
+      const startedAt = state.kind === "starting" ? null : state.startedAt;
       return { kind: "unknown", run: state.run, startedAt, since: event.at, problem: event.problem, holdsMachine: !event.machineFree };
     }
     case "job-done":

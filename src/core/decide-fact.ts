@@ -62,9 +62,12 @@ function runFactEvents(state: State, job: Job, fact: RunFact, context: Context):
     case "run-exited":
       return exitEvents(state, job, fact, context);
     case "run-lost": {
-      if (job.state.kind !== "starting" && job.state.kind !== "running") return [];
+      // Nothing of it runs any more: it stays unknown, its machine is free.
+      if (job.state.kind === "unknown" && !(job.state.holdsMachine && fact.sessionEmpty)) return [];
+      if (job.state.kind !== "starting" && job.state.kind !== "running" && job.state.kind !== "unknown") return [];
       // A person who asked for it to stop and a session without processes: that is the end.
-      if (job.state.stop !== null && fact.sessionEmpty) return canceledEvents(job, { at: now, exitCode: null, problem: fact.problem });
+      const asked = job.state.kind !== "unknown" && job.state.stop !== null && job.state.stop.cause !== "timeout";
+      if (asked && fact.sessionEmpty) return canceledEvents(job, { at: now, exitCode: null, problem: fact.problem });
       return [{ kind: "job-lost", at: now, jid, problem: fact.problem, machineFree: fact.sessionEmpty }];
     }
     case "run-found":

@@ -90,7 +90,21 @@ function specOf(state: State, command: AddJobs | AddMatrix, matrixNames: readonl
 /** Ended jobs that are in history are brought back first: the events that follow concern them. */
 function decideCancel(state: State, command: Extract<JobCommand, { kind: "cancel-jobs" }>, context: Context): Decision {
   const recalls = command.recalled.filter((job) => !state.jobs.has(job.jid)).map((job): Event => ({ kind: "job-recalled", job }));
-  const decision = perJob(applyAll(state, recalls), command, (job) => cancelEvents(state, job, command, context));
+  const known = applyAll(state, recalls);
+  // A job may be named itself and be the retry of another that is named: it is stopped once.
+  const stopped = new Set<number>();
+  const stopOnce = (job: Job): readonly Event[] => {
+    if (stopped.has(job.jid)) return [];
+    stopped.add(job.jid);
+    return stopEvents(known, job, { cause: "user", at: context.now, forget: command.forget });
+  };
+  const decision = perJob(known, command, (job) => {
+    if (!isEnded(job.state)) return stopOnce(job);
+    const retry = liveRetry(known, job);
+    if (retry === null && !command.forget) return "job-ended";
+    const forgotten: readonly Event[] = command.forget ? [{ kind: "job-forgotten", jid: job.jid }] : [];
+    return [...(retry === null ? [] : stopOnce(retry)), ...forgotten];
+  });
   return decision.kind === "accepted" && decision.events.length > 0 ? { ...decision, events: [...recalls, ...decision.events] } : decision;
 }
 
@@ -114,16 +128,6 @@ function perJob(state: State, command: PerJob, eventsOf: (job: Job) => readonly 
   return accepted(events, { kind: "per-job", failed });
 }
 
-function cancelEvents(state: State, job: Job, command: { readonly forget: boolean }, context: Context): readonly Event[] | string {
-  if (isEnded(job.state)) {
-    const retry = liveRetry(state, job);
-    const stopped = retry === null ? [] : stopEvents(state, retry, { cause: "user", at: context.now, forget: command.forget });
-    if (command.forget) return [...stopped, { kind: "job-forgotten", jid: job.jid }];
-    return retry === null ? "job-ended" : stopped;
-  }
-  return stopEvents(state, job, { cause: "user", at: context.now, forget: command.forget });
-}
-
 /** The attempt that goes on in the job's name. */
 function liveRetry(state: State, job: Job): Job | null {
   for (let next = job.retriedBy; next !== null; ) {
@@ -137,9 +141,12 @@ function liveRetry(state: State, job: Job): Job | null {
 
 /** What stops a job that has not ended. For one that runs the terminal fact follows the observed death. */
 export function stopEvents(state: State, job: Job, stop: StopRequest): readonly Event[] {
+  const earlier = job.state.kind === "starting" || job.state.kind === "running" ? job.state.stop : null;
+  // Who asked once that it be forgotten need not ask again.
+  const forget = stop.forget || earlier?.forget === true;
   const canceled = (code: "canceled" | "machine-removed" | "processes-may-still-run"): readonly Event[] => [
     { kind: "job-canceled", at: stop.at, jid: job.jid, exitCode: null, problem: problem(code) },
-    ...(stop.forget ? [{ kind: "job-forgotten", jid: job.jid } as const] : []),
+    ...(forget ? [{ kind: "job-forgotten", jid: job.jid } as const] : []),
   ];
   switch (job.state.kind) {
     case "waiting":
@@ -150,13 +157,20 @@ export function stopEvents(state: State, job: Job, stop: StopRequest): readonly 
       return canceled("processes-may-still-run");
     case "starting":
     case "running": {
-      const unreachable = machineAt(state, job.state.run.machine)?.health.kind === "unreachable";
-      if (job.state.stop !== null && unreachable && stop.cause === "user") return canceled("processes-may-still-run");
-      return [{ kind: "job-stop-requested", jid: job.jid, stop }];
+      const again = stop.cause === "user" && earlier !== null && earlier.cause !== "timeout";
+      if (again && !isReachable(state, job.state.run.machine)) return canceled("processes-may-still-run");
+      return [{ kind: "job-stop-requested", jid: job.jid, stop: { ...stop, forget } }];
     }
     case "done":
     case "failed":
     case "canceled":
       return [];
   }
+}
+
+/** A wrong host key quarantines a machine, and nothing is sent to it any more. */
+function isReachable(state: State, addr: string): boolean {
+  const health = machineAt(state, addr)?.health;
+  if (health === undefined || health.kind === "unreachable") return false;
+  return health.kind === "ok" || health.reason.kind === "failures";
 }

@@ -20,7 +20,7 @@ export function decide(state: State, command: Command, context: Context): Decisi
       const { name, value, secret } = command;
       if (!isVariableName(name)) return refused("bad-variable-name", { name });
       if ((BUILT_IN_NAMES as readonly string[]).includes(name)) return refused("bad-variable-name", { name, reason: "built-in" });
-      if (value.length > context.limits.variableBytesMax)
+      if (new TextEncoder().encode(value).length > context.limits.variableBytesMax)
         return refused("limit-exceeded", { what: "variable", max: context.limits.variableBytesMax });
       if (!state.variables.has(name) && state.variables.size >= context.limits.variablesMax) {
         return refused("limit-exceeded", { what: "variables", max: context.limits.variablesMax });

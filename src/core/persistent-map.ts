@@ -60,6 +60,19 @@ export class IntMap<V> implements Iterable<readonly [number, V]> {
     return new IntMap(inserted(root, height, key, value), height, this.size + grew);
   }
 
+  /** Sets many entries, keys ascending and each once: a node is copied once, not for each of its entries. */
+  setAll(entries: readonly (readonly [number, V])[]): IntMap<V> {
+    const last = entries[entries.length - 1];
+    if (last === undefined) return this;
+    let { root, height } = this;
+    while (last[0] >= capacity(height)) {
+      root = root.bitmap === 0 ? root : { bitmap: 1, slots: [root] };
+      height++;
+    }
+    const grew = entries.reduce((count, [key]) => (this.has(key) ? count : count + 1), 0);
+    return new IntMap(insertedAll(root, height, entries, { start: 0, end: entries.length }), height, this.size + grew);
+  }
+
   delete(key: number): IntMap<V> {
     if (!this.has(key)) return this;
     if (this.size === 1) return IntMap.empty();
@@ -120,11 +133,44 @@ function inserted<V>(node: Node<V>, level: number, key: number, value: V): Node<
   const bit = 1 << ((key >>> (level * BITS)) & MASK);
   const at = position(node.bitmap, bit);
   const present = (node.bitmap & bit) !== 0;
-  const child = present ? (node.slots[at] as Node<V>) : { bitmap: 0, slots: [] };
-  const slot = level === 0 ? value : inserted(child, level - 1, key, value);
+  const below = present && level > 0 ? (node.slots[at] as Node<V>) : { bitmap: 0, slots: [] };
+  const slot = level === 0 ? value : inserted(below, level - 1, key, value);
+  // The two common cases, a change and an append, without moving what stands behind.
   const slots = node.slots.slice();
-  slots.splice(at, present ? 1 : 0, slot);
+  if (present) slots[at] = slot;
+  else if (at === slots.length) slots.push(slot);
+  else slots.splice(at, 0, slot);
   return { bitmap: node.bitmap | bit, slots };
+}
+
+/** @param part which of the entries belong under this node */
+function insertedAll<V>(
+  node: Node<V>,
+  level: number,
+  entries: readonly (readonly [number, V])[],
+  part: { readonly start: number; readonly end: number },
+): Node<V> {
+  const slots: (Node<V> | V)[] = [];
+  let bitmap = 0;
+  let old = 0;
+  let next = part.start;
+  for (let digit = 0; digit < 32; digit++) {
+    const bit = 1 << digit;
+    const present = (node.bitmap & bit) !== 0;
+    const slot = present ? node.slots[old++] : undefined;
+    const start = next;
+    while (next < part.end && digitAt(entries[next], level) === digit) next++;
+    if (!present && start === next) continue;
+    bitmap |= bit;
+    if (start === next) slots.push(slot as Node<V> | V);
+    else if (level === 0) slots.push(entries[start]?.[1] as V);
+    else slots.push(insertedAll(present ? (slot as Node<V>) : { bitmap: 0, slots: [] }, level - 1, entries, { start, end: next }));
+  }
+  return { bitmap, slots };
+}
+
+function digitAt(entry: readonly [number, unknown] | undefined, level: number): number {
+  return entry === undefined ? -1 : (entry[0] >>> (level * BITS)) & MASK;
 }
 
 function removed<V>(node: Node<V>, level: number, key: number): Node<V> | null {

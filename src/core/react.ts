@@ -12,9 +12,7 @@ export type Effect =
   | { readonly kind: "release-run"; readonly job: Job }
   | { readonly kind: "watch-timeout"; readonly jid: number }
   | { readonly kind: "watch-back-off"; readonly jid: number; readonly notBefore: number }
-  | { readonly kind: "probe-machine"; readonly addr: string }
-  /** The forgotten job leaves its history block too. */
-  | { readonly kind: "remove-from-history"; readonly jid: number };
+  | { readonly kind: "probe-machine"; readonly addr: string };
 
 /** @param before the state without the event. @param after the state with it. */
 export function react(event: Event, before: State, after: State): readonly Effect[] {
@@ -45,8 +43,6 @@ export function react(event: Event, before: State, after: State): readonly Effec
       return event.notBefore === null ? [] : [{ kind: "watch-back-off", jid: event.jid, notBefore: event.notBefore }];
     case "machine-unreachable":
       return [{ kind: "probe-machine", addr: event.addr }];
-    case "job-forgotten":
-      return [{ kind: "remove-from-history", jid: event.jid }];
     case "machines-added":
     case "machine-moved":
     case "machine-removed":
@@ -60,6 +56,7 @@ export function react(event: Event, before: State, after: State): readonly Effec
     case "job-unheld":
     case "job-due":
     case "job-lost":
+    case "job-forgotten":
     case "job-recalled":
     case "jobs-archived":
     case "job-results-changed":

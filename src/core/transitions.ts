@@ -43,6 +43,7 @@ export const TRANSITIONS: Readonly<Record<JobStateKind, Readonly<Partial<Record<
   },
   unknown: {
     "job-found": "running",
+    "job-lost": "unknown",
     "job-canceled": "canceled",
   },
   done: { "job-forgotten": "gone", "job-results-changed": "done" },

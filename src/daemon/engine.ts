@@ -14,8 +14,14 @@ import { RequestError } from "../protocol/error.ts";
 
 export interface EngineOptions {
   readonly state: State;
-  /** Resolves when the events are on stable storage; rejects when they are certain not to be replayed. */
-  readonly append: (events: readonly Event[]) => Promise<void>;
+  /** The last record that made `state`. */
+  readonly sequence: number;
+  /**
+   * Resolves with the record's sequence when the events are on stable storage, in the order of the calls. Rejects
+   * when they are certain not to be replayed, together with all appends after them, and takes no new ones until
+   * those have heard of it.
+   */
+  readonly append: (events: readonly Event[]) => Promise<number>;
   readonly now: () => number;
   readonly limits: Limits;
   readonly newRun: NewRun;
@@ -45,8 +51,7 @@ const FACT_RETRY_MS = 1_000;
 export class Engine {
   private pendingState: State;
   private durableState: State;
-  /** Rises with every failed append: records decided before it rest on a state that is gone. */
-  private epoch = 0;
+  private durableSequence: number;
   private inFlight = 0;
   private readonly listeners = new Set<(change: Change) => void>();
   private readonly answering = new Map<string, Promise<Answer>>();
@@ -56,11 +61,17 @@ export class Engine {
   constructor(private readonly options: EngineOptions) {
     this.pendingState = options.state;
     this.durableState = options.state;
+    this.durableSequence = options.sequence;
   }
 
   /** What is on stable storage: all that reads may show. */
   get state(): State {
     return this.durableState;
+  }
+
+  /** The last record in it. */
+  get sequence(): number {
+    return this.durableSequence;
   }
 
   /**
@@ -98,10 +109,8 @@ export class Engine {
 
   /** Gives free machines their next jobs: after a pause, or when something outside the state has changed. */
   async dispatch(): Promise<void> {
-    const events = this.scheduled([]);
-    if (events.length === 0) return;
     try {
-      await this.commit(events);
+      await this.commit([]);
     } catch (error) {
       this.options.onStorageProblem(error);
     }
@@ -133,36 +142,26 @@ export class Engine {
     const { answer } = decision;
     if (decision.events.length === 0) {
       // Nothing changes, but what the answer rests on may still be on its way to the disk.
-      if (this.inFlight > 0) await this.commit([]);
+      await this.commit([]);
       return answer;
     }
     const answered: readonly Event[] =
       requestId === null ? [] : [{ kind: "request-answered", at: this.options.now(), id: requestId, answer }];
-    await this.commit(this.scheduled([...decision.events, ...answered]));
+    await this.commit([...decision.events, ...answered]);
     return answer;
   }
 
-  /** The events and, in the same record, the starts that they make possible. */
-  private scheduled(events: readonly Event[]): readonly Event[] {
-    if (!this.options.mayDispatch()) return events;
-    const after = events.reduce(apply, this.pendingState);
-    const starts = schedule(after, this.context(), this.options.newRun);
-    return starts.length === 0 ? events : [...events, ...starts];
-  }
-
+  /** Writes down the events and, in the same record, the starts that they make possible. */
   private async commit(events: readonly Event[]): Promise<void> {
-    const record = this.applied(events);
-    const { epoch } = this;
+    const record = this.withStarts(applied(this.pendingState, events));
+    if (record.change.events.length === 0 && this.inFlight === 0) return;
     this.pendingState = record.change.after;
     this.inFlight++;
     try {
-      await this.options.append(events);
+      this.durableSequence = await this.options.append(record.change.events);
     } catch (error) {
-      // Everything decided on top of this record goes with it; the first failure resets for all.
-      if (epoch === this.epoch) {
-        this.epoch++;
-        this.pendingState = this.durableState;
-      }
+      // All that was decided on top of it is refused with it, before anything new is taken: see the journal's writer.
+      this.pendingState = this.durableState;
       throw error;
     } finally {
       this.inFlight--;
@@ -172,16 +171,15 @@ export class Engine {
     for (const effect of record.effects) this.options.perform(effect);
   }
 
-  private applied(events: readonly Event[]): Record {
-    const before = this.pendingState;
-    const effects: Effect[] = [];
-    let state = before;
-    for (const event of events) {
-      const after = apply(state, event);
-      effects.push(...react(event, state, after));
-      state = after;
-    }
-    return { change: { events, before, after: state }, effects };
+  private withStarts(record: Record): Record {
+    if (!this.options.mayDispatch()) return record;
+    const starts = schedule(record.change.after, this.context(), this.options.newRun);
+    if (starts.length === 0) return record;
+    const { change, effects } = applied(record.change.after, starts);
+    return {
+      change: { events: [...record.change.events, ...starts], before: record.change.before, after: change.after },
+      effects: [...record.effects, ...effects],
+    };
   }
 
   private observeRefused(): void {
@@ -194,4 +192,15 @@ export class Engine {
   private context(): Context {
     return { now: this.options.now(), limits: this.options.limits };
   }
+}
+
+function applied(before: State, events: readonly Event[]): Record {
+  const effects: Effect[] = [];
+  let state = before;
+  for (const event of events) {
+    const after = apply(state, event);
+    effects.push(...react(event, state, after));
+    state = after;
+  }
+  return { change: { events, before, after: state }, effects };
 }

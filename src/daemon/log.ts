@@ -13,14 +13,20 @@ export interface DaemonLog {
 }
 
 export interface DaemonLogOptions {
-  readonly level: "error" | "warn" | "info" | "debug";
+  readonly level: "error" | "warn" | "info" | "debug" | "trace";
   /** Where `server.log` and its rotated predecessors are. */
   readonly folder: string;
   readonly sizeMax: `${number}M`;
   readonly filesMax: number;
 }
 
-const LEVELS = { error: LogLevels.error, warn: LogLevels.warn, info: LogLevels.info, debug: LogLevels.debug } as const;
+const LEVELS = {
+  error: LogLevels.error,
+  warn: LogLevels.warn,
+  info: LogLevels.info,
+  debug: LogLevels.debug,
+  trace: LogLevels.trace,
+} as const;
 
 export function openDaemonLog(options: DaemonLogOptions): DaemonLog {
   mkdirSync(options.folder, { recursive: true });

@@ -1,0 +1,232 @@
+/**
+ * `serve`, from start to stop, in the order that the promises need: lock and state, then the door (a client
+ * may ask at once), then the past is taken up, and only then are jobs handed out; at the end the other way round.
+ */
+import { mkdirSync, readdirSync } from "node:fs";
+import { formatAddress } from "../config/address.ts";
+import type { ServeOptions } from "../config/serve-options.ts";
+import type { ServeFailureCode, ServeOutcome } from "../config/serve-outcome.ts";
+import { VERSION } from "../config/version.ts";
+import { type Problem, problem } from "../core/problem.ts";
+import { openStore } from "../store/recovery.ts";
+import type { Store } from "../store/store.ts";
+import { StoreError } from "../store/store-error.ts";
+import { readRecord } from "./copier/record.ts";
+import { Daemon } from "./daemon.ts";
+import { allHandlers } from "./handlers/all.ts";
+import type { Services } from "./handlers/services.ts";
+import { type DaemonLog, openDaemonLog } from "./log.ts";
+import { readCallerLimits } from "./runner/caller-limits.ts";
+import { driverProblem } from "./runner/driver.ts";
+import { createServer, ListenError, type Server } from "./server/server.ts";
+import { loadOrCreateToken, TokenFileError } from "./server/token.ts";
+
+const LOG_SIZE_MAX = "10M";
+const LOG_FILES_MAX = 5;
+/** A client that asked for the stop gets its answer first. */
+const STOP_AFTER_ANSWER_MS = 50;
+
+/** Serves until SIGTERM, SIGINT or `stop`. Never rejects for what a person can mend. */
+export async function serve(options: ServeOptions): Promise<ServeOutcome> {
+  const caller = readCallerLimits();
+  process.umask(0o077);
+  const unusable = await unusableSettings(options);
+  if (unusable !== null) return unusable;
+  let store: Store;
+  try {
+    store = await openStore(options.stateDir, {
+      allowSnapshotFailure: options.allowSnapFail,
+      allowNetworkFileSystem: options.allowNetworkFs,
+      highestIdInLogs: highestIdInLogs(options.logDir),
+      now: Date.now,
+    });
+  } catch (error) {
+    if (error instanceof StoreError) return storeFailure(error);
+    throw error;
+  }
+  const log = openDaemonLog({ level: options.logLevel, folder: options.logDir, sizeMax: LOG_SIZE_MAX, filesMax: LOG_FILES_MAX });
+  const stop = Promise.withResolvers<ServeOutcome>();
+  const storage = new StorageWatch(log, (failure) => stop.resolve(failure));
+  const daemon = new Daemon({
+    serve: options,
+    store,
+    log,
+    caller,
+    workDirectory: process.cwd(),
+    environment: { ...process.env },
+    onStorageProblem: (error) => storage.refused(error),
+  });
+  daemon.engine.subscribe(() => storage.accepted());
+  let server: Server | null = null;
+  try {
+    server = await openDoor({ options, store, daemon, log, storage, stop: () => stop.resolve({ kind: "stopped" }) });
+    for (const note of store.notes) log.warn(`${note.code} ${JSON.stringify(note.data)}`);
+    for (const note of options.notes) log.warn(note);
+    log.info(`expjobserver ${VERSION} serves on ${formatAddress(server.address)}, process ${process.pid}`);
+    log.info(`state: ${options.stateDir}; logs: ${options.logDir}; token: ${options.tokenFile}`);
+    if (options.runner !== null) log.info(`driver: ${[options.runner, ...options.runnerArgs].join(" ")}`);
+    const release = onSignals(() => stop.resolve({ kind: "stopped" }));
+    try {
+      daemon.begin().catch((error: unknown) => log.error(`taking up the past: ${String(error)}`));
+      return await stop.promise;
+    } finally {
+      release();
+    }
+  } catch (error) {
+    const failure = doorFailure(error);
+    if (failure === null) throw error;
+    return failure;
+  } finally {
+    daemon.stop();
+    await server?.stop();
+    await closeStore(store, { daemon, storage, log });
+    log.info("stopped; jobs that run go on");
+    await log.close();
+  }
+}
+
+interface Door {
+  readonly options: ServeOptions;
+  readonly store: Store;
+  readonly daemon: Daemon;
+  readonly log: DaemonLog;
+  readonly storage: StorageWatch;
+  readonly stop: () => void;
+}
+
+async function openDoor(door: Door): Promise<Server> {
+  const { options, log } = door;
+  const token = loadOrCreateToken(options.tokenFile);
+  return await createServer({
+    ...options.address,
+    token,
+    version: VERSION,
+    handlers: allHandlers(servicesOf(door)),
+    onError: (error, where) => log.error(`${where}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+  });
+}
+
+function servicesOf({ options, store, daemon, storage, stop }: Door): Services {
+  const { engine, book, fleet, gate } = daemon;
+  return {
+    engine,
+    book,
+    now: Date.now,
+    secrets: { set: (name, value) => store.secrets.set(name, value), remove: (name) => store.secrets.remove([name]) },
+    checkMachine: (addr) => fleet.check(addr),
+    readRecordedFiles: async (path) => (await readRecord(path).catch(() => null))?.files ?? null,
+    gateProblem: () => gate.problem,
+    server: {
+      version: VERSION,
+      startedAt: Date.now(),
+      address: formatAddress(options.address),
+      stateDir: options.stateDir,
+      logDir: options.logDir,
+      tokenFile: options.tokenFile,
+      configFile: options.configFile,
+      runner: options.runner,
+      splitsWords: (className) => fleet.usesDriver(className),
+      conditions: () => [...storage.conditions, ...(gate.problem === null ? [] : [gate.problem])],
+    },
+    requestStop: () => void setTimeout(stop, STOP_AFTER_ANSWER_MS),
+  };
+}
+
+/** What the disk refuses: said once and shown by `status`; a failing disk ends the daemon (D3). */
+class StorageWatch {
+  private full: Problem | null = null;
+
+  constructor(
+    private readonly log: DaemonLog,
+    private readonly fail: (failure: ServeOutcome) => void,
+  ) {}
+
+  failed = false;
+
+  get conditions(): readonly Problem[] {
+    return this.full === null ? [] : [this.full];
+  }
+
+  refused(error: unknown): void {
+    if (error instanceof StoreError && error.code === "no-space") {
+      if (this.full === null) this.log.error(`no space for the journal: ${JSON.stringify(error.data)}; running jobs go on`);
+      this.full = problem("no-space", { path: String(error.data.file ?? "") });
+      return;
+    }
+    this.log.error(`storage: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    if (!(error instanceof StoreError)) return;
+    this.failed = true;
+    this.fail(storeFailure(error));
+  }
+
+  accepted(): void {
+    if (this.full !== null) this.log.info("there is space for the journal again");
+    this.full = null;
+  }
+}
+
+async function closeStore(store: Store, { daemon, storage, log }: Pick<Door, "daemon" | "storage" | "log">): Promise<void> {
+  try {
+    await store.close(storage.failed ? null : daemon.engine.state);
+  } catch (error) {
+    log.error(`the last snapshot was not written, the journal has everything: ${String(error)}`);
+  }
+}
+
+async function unusableSettings(options: ServeOptions): Promise<ServeOutcome | null> {
+  try {
+    mkdirSync(options.logDir, { recursive: true });
+  } catch (error) {
+    return failed("log-dir", { path: options.logDir, message: (error as NodeJS.ErrnoException).code ?? String(error) });
+  }
+  const missing = options.runner === null ? null : await driverProblem(options.runner);
+  return missing?.code === "driver-missing" || missing?.code === "driver-not-executable" ? failed(missing.code, missing.data) : null;
+}
+
+function storeFailure(error: StoreError): ServeOutcome {
+  const data = Object.fromEntries(Object.entries(error.data).map(([key, value]) => [key, String(value)]));
+  switch (error.code) {
+    case "locked":
+    case "damaged":
+    case "newer-format":
+    case "network-file-system":
+    case "not-owned":
+    case "io":
+    case "no-space":
+      return failed(error.code, data);
+    case "storage-failed":
+    case "record-too-large":
+    case "closed":
+      return failed("io", data);
+  }
+}
+
+function doorFailure(error: unknown): ServeOutcome | null {
+  if (error instanceof TokenFileError) return failed("token-file", { path: error.path, fault: error.fault, system: error.systemCode });
+  if (!(error instanceof ListenError)) return null;
+  const address = formatAddress(error.address);
+  if (error.fault !== "port-taken") return failed("cannot-listen", { address, fault: error.fault, system: error.systemCode });
+  const holder = error.holder === null ? {} : { pid: String(error.holder.pid), command: error.holder.command };
+  return failed("port-taken", { address, ...holder });
+}
+
+function failed(code: ServeFailureCode, data: Readonly<Record<string, string>>): ServeOutcome {
+  return { kind: "failed", code, data };
+}
+
+function highestIdInLogs(folder: string): number {
+  const ids = readdirSync(folder).map((name) => Number(/^(\d{1,9})-/.exec(name)?.[1] ?? -1));
+  return ids.reduce((highest, id) => Math.max(highest, id), -1);
+}
+
+/** @returns a function that takes the handlers away again */
+function onSignals(stop: () => void): () => void {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+  // A terminal that closes is no reason to stop serving.
+  const ignore = (): void => undefined;
+  process.on("SIGHUP", ignore);
+  return () => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.off(signal, stop);
+    process.off("SIGHUP", ignore);
+  };
+}
