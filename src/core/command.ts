@@ -2,6 +2,7 @@
 import type { CopiedResults, Job, RetryPolicy, Run } from "./job.ts";
 import type { MatrixKey } from "./matrix.ts";
 import type { Problem } from "./problem.ts";
+import type { State } from "./state.ts";
 
 export type Command = UserCommand | Fact;
 
@@ -107,4 +108,4 @@ export const DEFAULT_LIMITS: Limits = {
 };
 
 /** Names the attempt that the scheduler is about to make: a random run id and the paths of its logs. */
-export type NewRun = (jid: number, machine: string) => Run;
+export type NewRun = (start: { readonly state: State; readonly job: Job; readonly machine: string }) => Run;

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { ServeOptions } from "../config/serve-options.ts";
-import { DEFAULT_LIMITS, type Fact, type Limits } from "../core/command.ts";
+import { DEFAULT_LIMITS, type Fact, type Limits, type NewRun } from "../core/command.ts";
 import type { Run } from "../core/job.ts";
 import type { Effect } from "../core/react.ts";
 import type { Store } from "../store/store.ts";
@@ -76,7 +76,7 @@ export class Daemon {
       append: (events) => store.append(events),
       now: Date.now,
       limits: limitsOf(serve),
-      newRun: (jid, machine) => this.newRun(jid, machine),
+      newRun: (start) => this.newRun(start),
       mayDispatch: () => this.dispatching && this.gate.open,
       perform: (effect) => this.perform(effect),
       onStorageProblem: options.onStorageProblem,
@@ -167,11 +167,8 @@ export class Daemon {
   }
 
   /** Random, so that no run id is ever drawn twice; the log is named after the masked command. */
-  private newRun(jid: number, machine: string): Run {
-    const { state } = this.engine;
-    const job = state.jobs.get(jid);
-    const name = logName(jid, job === undefined ? "" : commandLine(state, job, machine));
-    const log = join(this.options.serve.logDir, name);
+  private newRun({ state, job, machine }: Parameters<NewRun>[0]): Run {
+    const log = join(this.options.serve.logDir, logName(job.jid, commandLine(state, job, machine)));
     return { runId: randomBytes(8).toString("hex"), machine, log, errLog: `${log}${STDERR_SUFFIX}` };
   }
 
