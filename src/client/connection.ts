@@ -37,6 +37,7 @@ export interface Receiver {
 export class Connection {
   #socket: Bun.Socket | null = null;
   readonly #address: string;
+  readonly #tokenFile: string;
   readonly #handshake: ClientHandshake;
   readonly #established = Promise.withResolvers<void>();
   readonly #frames = new FrameReader();
@@ -61,6 +62,7 @@ export class Connection {
 
   private constructor(options: DialOptions) {
     this.#address = formatAddress(options.address);
+    this.#tokenFile = options.tokenFile;
     this.#handshake = new ClientHandshake({
       token: () => readTokenFile(options.tokenFile),
       port: options.address.port,
@@ -132,8 +134,7 @@ export class Connection {
       if (this.#state === "handshake") this.#shakeHands(bytes);
       else if (this.#state === "open") this.#frames.push(bytes, (payload) => this.#deliver(decodeServerMessage(payload), payload.length));
     } catch (error) {
-      // Bytes that are no messages of ours: nothing on this connection can be trusted any more.
-      this.#end(error instanceof ClientError ? new ClientError(error.code, { address: this.#address, ...error.data }) : this.#garbled());
+      this.#end(error instanceof ClientError ? this.#located(error) : this.#garbled());
     }
   }
 
@@ -204,6 +205,12 @@ export class Connection {
     });
   }
 
+  #located(error: ClientError): ClientError {
+    const token: Record<string, string> = error.code === "not-allowed" ? { token_file: this.#tokenFile } : {};
+    return new ClientError(error.code, { address: this.#address, ...token, ...error.data });
+  }
+
+  /** Bytes that are no messages of ours: nothing on this connection can be trusted any more. */
   #garbled(): ClientError {
     return new ClientError(this.#state === "open" ? "connection-lost" : "not-our-server", { address: this.#address, reason: "garbled" });
   }

@@ -4,7 +4,7 @@ export type ClientErrorCode =
   | "bad-address"
   /** Nobody answers there; data.reason is "refused", "closed" or the system's code. */
   | "no-server"
-  /** The server does not accept our token. */
+  /** The server does not accept the token in data.token_file, or is dialled at another port than it listens on. */
   | "not-allowed"
   /** data.path, data.reason: "missing", "unreadable", "not-a-file", "foreign-owner", "readable-by-others", "malformed". */
   | "token-unreadable"

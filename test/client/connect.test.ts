@@ -98,7 +98,7 @@ test("a forwarded port with nothing behind it is no-server", async () => {
 test("another token is not-allowed", async () => {
   await using server = await TestServer.start();
   const error = await failure(server.address);
-  expect([error.code, exitCodeOf(error.code)]).toEqual(["not-allowed", 4]);
+  expect([error.code, error.data.token_file, exitCodeOf(error.code)]).toEqual(["not-allowed", tokenFile, 4]);
 });
 
 test.each([

@@ -25,7 +25,12 @@ export class TestServer implements AsyncDisposable {
     const tokenFile = join(folder, "token");
     const token = loadOrCreateToken(tokenFile);
     const test = new TestServer(folder, tokenFile, token);
-    await test.#listen(options);
+    try {
+      await test.#listen(options);
+    } catch (error) {
+      rmSync(folder, { recursive: true });
+      throw error;
+    }
     return test;
   }
 
