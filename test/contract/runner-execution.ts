@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isDead, readAllProcesses, readProcessStat } from "../../src/daemon/runner/process-identity.ts";
 import type { RunRequest } from "../../src/daemon/runner/runner.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { exitCodeOf, RunnerTestBed, type RunnerUnderTest, started } from "./runner.ts";
+import { exitCodeOf, RunnerTestBed, type RunnerUnderTest, started } from "./runner-test-bed.ts";
 
 /** What a shell adds by itself. */
 const SHELL_NAMES = ["_", "SHLVL", "PWD", "OLDPWD"];
@@ -70,7 +70,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       const outcome = started(await bed.runner.start(request));
       await waitFor(() => bed.stdout(request) === "before early" && bed.stderr(request) === "oops");
       finish(0);
-      await outcome.end;
+      expect(exitCodeOf(await outcome.end)).toBe(0);
     });
 
     test("a job is a fresh shell: standard input is empty, signals are at their defaults, no descriptor is left open", async () => {

@@ -193,7 +193,7 @@ export class HostRuns {
       case "refused pid":
       case "refused directory":
         return this.probe() ?? problem("run-directory-failed", { path: directory, message: "it cannot be written" });
-      default:
+      default: // tidy-allow switch-default: words of the supervisor, an open set
         return problem("start-failed", { reason: line === "" ? "supervisor-died" : line, path: directory });
     }
   }

@@ -7,7 +7,7 @@ import type { HostRunsOptions } from "../../../src/daemon/runner/host-runs.ts";
 import { LocalRunner } from "../../../src/daemon/runner/local.ts";
 import { runDirectoryName } from "../../../src/daemon/runner/run-directory.ts";
 import type { Runner } from "../../../src/daemon/runner/runner.ts";
-import type { RunnerUnderTest } from "../../contract/runner.ts";
+import type { RunnerUnderTest } from "../../contract/runner-test-bed.ts";
 
 export type HostRunnerKind = "local" | "driver";
 

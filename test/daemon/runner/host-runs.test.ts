@@ -6,7 +6,7 @@ import { DriverRunner } from "../../../src/daemon/runner/driver.ts";
 import type { HostRunsOptions } from "../../../src/daemon/runner/host-runs.ts";
 import { LocalRunner } from "../../../src/daemon/runner/local.ts";
 import { readProcessStat } from "../../../src/daemon/runner/process-identity.ts";
-import { exitCodeOf, RunnerTestBed, started } from "../../contract/runner.ts";
+import { exitCodeOf, RunnerTestBed, started } from "../../contract/runner-test-bed.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { openHostRunner } from "./host-runner-harness.ts";
 import { mountSmall } from "./small-file-system.ts";

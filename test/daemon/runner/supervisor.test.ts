@@ -17,12 +17,17 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
     let folder: string;
     let sh: string;
     let count = 0;
+    const children: Bun.Subprocess[] = [];
     beforeAll(() => {
       folder = mkdtempSync(join(tmpdir(), "expjob-supervisor-"));
       sh = join(folder, calledAs);
       symlinkSync(program ?? "", sh);
     });
-    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    afterAll(async () => {
+      for (const child of children.filter((one) => one.exitCode === null && one.signalCode === null)) process.kill(-child.pid, "SIGKILL");
+      await Promise.all(children.map((child) => child.exited));
+      rmSync(folder, { recursive: true, force: true });
+    });
 
     interface Given {
       readonly runDirectory?: string;
@@ -49,6 +54,7 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
         stdout: "pipe",
         stderr: "ignore",
       });
+      children.push(child);
       const file = (name: string) => (existsSync(join(runDirectory, name)) ? readFileSync(join(runDirectory, name), "utf8") : null);
       return { ...start, child, file, said: () => new Response(child.stdout).text() };
     }
