@@ -1,0 +1,223 @@
+/** The engine against a journal whose disk we hold in our hands. */
+import { describe, expect, test } from "bun:test";
+import { applyAll } from "../../src/core/apply.ts";
+import { DEFAULT_LIMITS, type UserCommand } from "../../src/core/command.ts";
+import type { Event } from "../../src/core/event.ts";
+import { violations } from "../../src/core/invariants.ts";
+import type { Effect } from "../../src/core/react.ts";
+import { EMPTY_STATE } from "../../src/core/state.ts";
+import { Engine } from "../../src/daemon/engine.ts";
+import { RequestError } from "../../src/protocol/error.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+/** Takes records like the journal's writer: in order, and a refusal refuses all that wait. */
+class HeldJournal {
+  readonly records: (readonly Event[])[] = [];
+  private readonly waiting: { events: readonly Event[]; resolve: (sequence: number) => void; reject: (error: Error) => void }[] = [];
+
+  append(events: readonly Event[]): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.waiting.push({ events, resolve, reject });
+    return promise;
+  }
+
+  sync(): void {
+    for (const { events, resolve } of this.waiting.splice(0)) resolve(this.records.push(events));
+  }
+
+  refuse(): void {
+    for (const { reject } of this.waiting.splice(0)) reject(new Error("no space"));
+  }
+
+  get held(): number {
+    return this.waiting.length;
+  }
+
+  get events(): readonly Event[] {
+    return this.records.flat();
+  }
+}
+
+class Bench {
+  readonly journal = new HeldJournal();
+  readonly effects: Effect[] = [];
+  readonly problems: unknown[] = [];
+  dispatching = true;
+  private runs = 0;
+  readonly engine = new Engine({
+    state: EMPTY_STATE,
+    sequence: 0,
+    append: (events) => this.journal.append(events),
+    now: () => 1_000,
+    limits: DEFAULT_LIMITS,
+    newRun: ({ job, machine }) => ({ runId: `run${this.runs++}`, machine, log: `/logs/${job.jid}`, errLog: `/logs/${job.jid}.err` }),
+    mayDispatch: () => this.dispatching,
+    perform: (effect) => this.effects.push(effect),
+    onStorageProblem: (error) => this.problems.push(error),
+  });
+
+  async durably<T>(step: Promise<T>): Promise<T> {
+    this.journal.sync();
+    return await step;
+  }
+}
+
+function addJob(cmd = "true"): UserCommand {
+  return { kind: "add-jobs", class: "foo", cmd, copyTo: null, count: 1, retry: null, timeoutSeconds: null, tag: null, notify: false };
+}
+
+async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let done = false;
+  promise.then(
+    () => {
+      done = true;
+    },
+    () => {
+      done = true;
+    },
+  );
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  return done;
+}
+
+describe("a reply means it is durable", () => {
+  test("nothing is answered or shown before the journal has synced", async () => {
+    const { engine, journal } = new Bench();
+    const answer = engine.submit(addJob());
+    expect(await settled(answer)).toBe(false);
+    expect(engine.state.jobs.size).toBe(0);
+    journal.sync();
+    expect(await answer).toEqual({ kind: "jobs", first: 0, count: 1 });
+    expect(engine.state.jobs.size).toBe(1);
+    expect(engine.sequence).toBe(1);
+  });
+
+  test("a request that changes nothing waits for what its answer rests on", async () => {
+    const { engine, journal } = new Bench();
+    const first = engine.submit(addJob());
+    const hold: UserCommand = { kind: "hold-jobs", jids: [7], lenient: false };
+    const second = engine.submit(hold);
+    expect(await settled(second)).toBe(false);
+    journal.sync();
+    expect(await second).toEqual({ kind: "per-job", failed: [{ jid: 7, code: "no-such-job" }] });
+    await first;
+  });
+
+  test("effects come after the sync, never before", async () => {
+    const bench = new Bench();
+    const { engine, journal, effects } = bench;
+    await bench.durably(engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+    const added = engine.submit(addJob());
+    await settled(added);
+    expect(effects).toEqual([]);
+    journal.sync();
+    await added;
+    expect(effects).toEqual([{ kind: "start-run", jid: 0 }]);
+  });
+
+  test("the job and its start are one record", async () => {
+    const bench = new Bench();
+    await bench.durably(bench.engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+    await bench.durably(bench.engine.submit(addJob()));
+    expect(bench.journal.records.at(-1)?.map((event) => event.kind)).toEqual(["jobs-added", "job-starting"]);
+  });
+});
+
+describe("a refused write", () => {
+  test("is answered with the error, and what was decided on top of it goes too", async () => {
+    const bench = new Bench();
+    const { engine, journal } = bench;
+    const first = engine.submit(addJob("a"));
+    const second = engine.submit(addJob("b"));
+    const outcomes = Promise.allSettled([first, second]);
+    journal.refuse();
+    expect((await outcomes).map((outcome) => outcome.status)).toEqual(["rejected", "rejected"]);
+    expect(engine.state).toBe(EMPTY_STATE);
+    // The ids were never given: the next job gets the first.
+    expect(await bench.durably(engine.submit(addJob("c")))).toEqual({ kind: "jobs", first: 0, count: 1 });
+    expect(engine.state.jobs.get(0)?.spec.cmd).toBe("c");
+  });
+
+  test("performs no effect", async () => {
+    const bench = new Bench();
+    await bench.durably(bench.engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+    const refused = bench.engine.submit(addJob());
+    const outcome = Promise.allSettled([refused]);
+    bench.journal.refuse();
+    await outcome;
+    expect(bench.effects).toEqual([]);
+    expect(violations(bench.engine.state)).toEqual([]);
+  });
+
+  test("does not lose what was observed: it is written when there is space again", async () => {
+    const bench = new Bench();
+    const { engine, journal } = bench;
+    await bench.durably(engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+    await bench.durably(engine.submit(addJob()));
+    const started = engine.observe({ kind: "run-started", jid: 0, runId: "run0", at: 1_001 });
+    journal.refuse();
+    await waitFor(() => journal.held > 0);
+    journal.sync();
+    await started;
+    expect(engine.state.jobs.get(0)?.state.kind).toBe("running");
+    expect(bench.problems).toHaveLength(1);
+    engine.stop();
+  });
+});
+
+describe("a request id", () => {
+  test("gets one answer and one job however often it is sent", async () => {
+    const bench = new Bench();
+    const { engine, journal } = bench;
+    const tries = [engine.submit(addJob(), "r1"), engine.submit(addJob(), "r1")];
+    journal.sync();
+    const [first, second] = await Promise.all(tries);
+    expect(second).toEqual(first);
+    expect(await engine.submit(addJob(), "r1")).toEqual(first as never);
+    expect(engine.state.jobs.size).toBe(1);
+  });
+
+  test("whose request was refused may be used again", async () => {
+    const bench = new Bench();
+    const { engine, journal } = bench;
+    const refused = Promise.allSettled([engine.submit(addJob(), "r1")]);
+    journal.refuse();
+    await refused;
+    expect(await bench.durably(engine.submit(addJob(), "r1"))).toEqual({ kind: "jobs", first: 0, count: 1 });
+  });
+});
+
+test("a command that the rules refuse is a RequestError with the rule's code", async () => {
+  const { engine } = new Bench();
+  const bad: UserCommand = { kind: "add-machines", addrs: ["-oProxyCommand=x"], class: "foo" };
+  const refusal = await engine.submit(bad).catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(RequestError);
+  expect((refusal as RequestError).code).toBe("bad-machine-name");
+});
+
+test("nothing is handed out while the scheduler is closed, and all that waits when it opens", async () => {
+  const bench = new Bench();
+  const { engine } = bench;
+  bench.dispatching = false;
+  await bench.durably(engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+  await bench.durably(engine.submit(addJob()));
+  expect(engine.state.jobs.get(0)?.state.kind).toBe("waiting");
+  bench.dispatching = true;
+  await bench.durably(engine.dispatch());
+  expect(engine.state.jobs.get(0)?.state.kind).toBe("starting");
+});
+
+test("replaying what was written gives the state that was shown", async () => {
+  const bench = new Bench();
+  const { engine, journal } = bench;
+  await bench.durably(engine.submit({ kind: "add-machines", addrs: ["local", "local/b"], class: "foo" }));
+  for (let job = 0; job < 5; job++) await bench.durably(engine.submit(addJob(`echo ${job}`), `r${job}`));
+  for (const jid of [0, 1]) {
+    const run = { jid, runId: `run${jid}` };
+    await bench.durably(engine.observe({ kind: "run-started", ...run, at: 1_001 }));
+    const exit = { exitCode: jid, startedAt: null, at: 1_002, prefixes: [], invalidLine: null };
+    await bench.durably(engine.observe({ kind: "run-exited", ...run, ...exit }));
+  }
+  expect(applyAll(EMPTY_STATE, journal.events)).toEqual(engine.state);
+  expect(engine.state.counts).toMatchObject({ done: 1, failed: 1, running: 2, waiting: 1 });
+});
