@@ -5,6 +5,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { timingSafeEqual } from "node:crypto";
 import { constants, homedir } from "node:os";
+import type { Readable, Writable } from "node:stream";
 import ssh2, { type AuthContext, type Connection, type ParsedKey, type ServerChannel } from "ssh2";
 
 export interface EmbeddedSshServerOptions {
@@ -97,10 +98,24 @@ function execute(command: string, channel: ServerChannel, options: EmbeddedSshSe
     env: { HOME: home, USER: options.user, LOGNAME: options.user, SHELL: "/bin/sh", PATH: process.env.PATH ?? "/usr/bin:/bin" },
   });
   channel.pipe(child.stdin);
-  child.stdout.pipe(channel, { end: false });
-  child.stderr.pipe(channel.stderr, { end: false });
+  // One write at a time: ssh2 wakes only one of the two outputs when the window opens again, and the wrong one when it
+  // still remembers a piece of the other that has long been sent.
+  let written: Promise<void> = Promise.resolve();
+  const pass = (source: Readable, target: Writable): void => {
+    source.on("data", (bytes: Buffer) => {
+      source.pause();
+      written = written
+        .then(() => writeTo(target, bytes))
+        .then(() => {
+          Object.assign(channel, { _chunk: undefined, _chunkcb: undefined, _chunkErr: undefined, _chunkcbErr: undefined });
+          source.resume();
+        });
+    });
+  };
+  pass(child.stdout, channel);
+  pass(child.stderr, channel.stderr);
   child.stdin.on("error", () => channel.unpipe(child.stdin).resume());
-  channel.on("error", () => {});
+  channel.on("error", () => channel.close());
   channel.once("close", () => {
     // As with sshd: the process is not killed, but its pipes are gone.
     child.stdin.destroy();
@@ -113,12 +128,19 @@ function execute(command: string, channel: ServerChannel, options: EmbeddedSshSe
     channel.end();
   });
   child.once("close", (status, signal) => {
-    if (signal === null) channel.exit(status ?? 0);
-    else channel.exit(signal.replace(/^SIG/, ""), false, "");
-    channel.end();
-    channel.close();
+    void written.then(() => {
+      if (signal === null) channel.exit(status ?? 0);
+      else channel.exit(signal.replace(/^SIG/, ""), false, "");
+      channel.end();
+    });
   });
   return child;
+}
+
+function writeTo(target: Writable, bytes: Buffer): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  target.write(bytes, () => resolve());
+  return promise;
 }
 
 function signalGroup(pid: number, name: string): void {

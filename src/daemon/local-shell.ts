@@ -58,8 +58,9 @@ class LocalProcess implements ShellProcess {
       this.stderr.end();
       this.#exit.resolve(127);
     });
-    // EPIPE: the script ended or closed its input; `exited` tells how it went.
-    child.stdin.on("error", () => {});
+    child.stdin.on("error", () => {
+      // EPIPE: the script ended or closed its input; `exited` tells how it went.
+    });
   }
 
   send(bytes: Uint8Array | string): void {

@@ -30,12 +30,21 @@ export interface ShellProcess {
   readonly stderr: AsyncIterable<Uint8Array>;
   /** Keeps the first bytes of standard error and resolves with them at its end. */
   collectStderr(bytesMax: number): Promise<string>;
-  /** Resolves when the bytes are handed over; more input is possible only with keepInputOpen. */
+  /**
+   * Resolves when the bytes are handed over, or when the script has ended and nobody wants them; more input is possible
+   * only with keepInputOpen. Rejects with MachineShellError when the connection died.
+   */
   write(bytes: Uint8Array | string): Promise<void>;
   closeInput(): void;
-  /** Exit status when it was reported; a rejected MachineShellError when the connection died first. */
+  /**
+   * Exit status when it was reported, 128 and the number after a signal; a rejected MachineShellError when the
+   * connection died first (`unreachable`: silent; `transfer-cut`: closed). The outputs then end with the same error.
+   */
   readonly exited: Promise<number>;
-  /** Ends the channel or the process at once. Harmless when it has ended. */
+  /**
+   * Ends the channel or the process at once: both outputs end, `exited` is 137. Harmless when it has ended. On a machine
+   * where the signal is not passed on (sshd, for root), a script that neither reads nor writes goes on.
+   */
   kill(): void;
 }
 

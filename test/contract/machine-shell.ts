@@ -1,5 +1,5 @@
 /** The battery that every MachineShell passes: over SSH to a real sshd and to the embedded server, and on this host. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,13 +20,18 @@ export async function readAll(output: AsyncIterable<Uint8Array>): Promise<Buffer
 }
 
 /** Runs to the end; for scripts that write little on standard error. */
-export async function runToEnd(shell: MachineShell, script: string, input?: Uint8Array | string): Promise<{ stdout: string; stderr: string; status: number }> {
+export async function runToEnd(
+  shell: MachineShell,
+  script: string,
+  input?: Uint8Array | string,
+): Promise<{ stdout: string; stderr: string; status: number }> {
   const process = await shell.run(script, input === undefined ? {} : { input });
   const [stdout, stderr, status] = await Promise.all([readAll(process.stdout), process.collectStderr(10_000), process.exited]);
   return { stdout: stdout.toString(), stderr, status };
 }
 
 export function machineShellContract(name: string, open: () => Promise<ShellUnderTest>): void {
+  setDefaultTimeout(30_000);
   describe(`machine shell contract: ${name}`, () => {
     let under: ShellUnderTest;
     let folder: string;
@@ -123,10 +128,16 @@ export function machineShellContract(name: string, open: () => Promise<ShellUnde
       expect(await process.exited).toBe(0);
     });
 
+    test("floods on both outputs at once arrive whole", async () => {
+      const process = await under.shell.run("head -c 12000000 /dev/zero & head -c 12000000 /dev/zero >&2 & wait; echo end; echo end >&2");
+      const [stdout, stderr, status] = await Promise.all([readAll(process.stdout), process.collectStderr(20_000_000), process.exited]);
+      expect([stdout.length, stderr.length, status]).toEqual([12_000_004, 12_000_004, 0]);
+    });
+
     test("output that is not read is not fetched, and is whole when it is read", async () => {
       const progress = join(folder, "progress");
       const process = await under.shell.run(
-        "IFS= read -r file; i=0; while [ $i -lt 400 ]; do head -c 100000 /dev/zero; i=$((i+1)); echo >> \"$file\"; done",
+        'IFS= read -r file; i=0; while [ $i -lt 400 ]; do head -c 100000 /dev/zero; i=$((i+1)); echo >> "$file"; done',
         { input: `${progress}\n` },
       );
       const blocks = (): number => statSync(progress, { throwIfNoEntry: false })?.size ?? 0;
@@ -167,7 +178,7 @@ export function machineShellContract(name: string, open: () => Promise<ShellUnde
       const pid = Number(Buffer.from((await output.next()).value ?? []).toString());
       process.kill();
       expect(await process.exited).toBe(137);
-      expect((await run("kill -9 \"$(cat)\" 2>/dev/null; echo next", String(pid))).stdout).toBe("next\n");
+      expect((await run('kill -9 "$(cat)" 2>/dev/null; echo next', String(pid))).stdout).toBe("next\n");
       await waitFor(() => !isAlive(pid));
     });
 
@@ -178,7 +189,8 @@ export function machineShellContract(name: string, open: () => Promise<ShellUnde
 
     test("a script that is refused its input does not stop the next one", async () => {
       const processes: ShellProcess[] = [];
-      for (let round = 0; round < 3; round += 1) processes.push(await under.shell.run("exec <&-; exit 0", { input: Buffer.alloc(4_000_000) }));
+      for (let round = 0; round < 3; round += 1)
+        processes.push(await under.shell.run("exec <&-; exit 0", { input: Buffer.alloc(4_000_000) }));
       expect(await Promise.all(processes.map((process) => process.exited))).toEqual([0, 0, 0]);
       expect((await run("echo next")).stdout).toBe("next\n");
     });

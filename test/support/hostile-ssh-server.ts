@@ -102,13 +102,13 @@ export class HostileSshServer implements AsyncDisposable {
     this.connections += 1;
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    socket.on("error", () => {});
+    socket.on("error", () => socket.destroy());
     const server = new ssh2.Server({ hostKeys: [this.#hostKey] }, (connection) => this.#serve(connection, socket));
     server.injectSocket(socket);
   }
 
   #serve(connection: Connection, socket: Socket): void {
-    connection.on("error", () => {});
+    connection.on("error", () => connection.end());
     connection.on("authentication", (context) => {
       this.authenticationAttempts += 1;
       if (this.behaviour.refuseAuthentication === true || context.method !== "publickey") context.reject(["publickey"]);
@@ -122,7 +122,7 @@ export class HostileSshServer implements AsyncDisposable {
         if (this.behaviour.ignoreExec === true) return;
         if (this.behaviour.refuseExec === true) return rejectExec();
         const channel = acceptExec();
-        channel.on("error", () => {});
+        channel.on("error", () => channel.close());
         this.#afterDelay(() => this.#answer({ command: info.command, channel, drop: () => socket.destroy() }));
       });
     });

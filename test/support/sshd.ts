@@ -83,7 +83,11 @@ export class Sshd implements AsyncDisposable {
   }
 
   get client(): ClientFiles {
-    return { configFile: join(this.folder, "ssh_config"), knownHostsFile: join(this.folder, "known_hosts"), identityFile: join(this.folder, "id") };
+    return {
+      configFile: join(this.folder, "ssh_config"),
+      knownHostsFile: join(this.folder, "known_hosts"),
+      identityFile: join(this.folder, "id"),
+    };
   }
 
   hostKeyFile(type = "ed25519"): string {
@@ -170,7 +174,18 @@ export class Sshd implements AsyncDisposable {
 }
 
 export function generateKey(path: string, type: string, passphrase = ""): void {
-  const made = spawnSync("ssh-keygen", ["-q", "-t", type, ...(type === "rsa" ? ["-b", "2048"] : []), "-N", passphrase, "-C", "test", "-f", path]);
+  const made = spawnSync("ssh-keygen", [
+    "-q",
+    "-t",
+    type,
+    ...(type === "rsa" ? ["-b", "2048"] : []),
+    "-N",
+    passphrase,
+    "-C",
+    "test",
+    "-f",
+    path,
+  ]);
   if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr}`);
 }
 

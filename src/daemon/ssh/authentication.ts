@@ -4,7 +4,14 @@
  * the keys and talking to the agent; never a password, never agent forwarding, and no key leaves this process.
  */
 import { readFile } from "node:fs/promises";
-import ssh2, { type AuthenticationType, BaseAgent, type IdentityCallback, type ParsedKey, type SignCallback, type SigningRequestOptions } from "ssh2";
+import ssh2, {
+  type AuthenticationType,
+  BaseAgent,
+  type IdentityCallback,
+  type ParsedKey,
+  type SignCallback,
+  type SigningRequestOptions,
+} from "ssh2";
 import { type Problem, problem } from "../../core/problem.ts";
 import type { IdentityFile, SshTarget } from "./config.ts";
 
@@ -112,7 +119,10 @@ async function readPublicKey(path: string): Promise<Buffer | null> {
   return parsed instanceof Error ? null : parsed.getPublicSSH();
 }
 
-type KeyFile = { readonly kind: "bytes"; readonly bytes: Buffer } | { readonly kind: "missing" } | { readonly kind: "unreadable"; readonly message: string };
+type KeyFile =
+  | { readonly kind: "bytes"; readonly bytes: Buffer }
+  | { readonly kind: "missing" }
+  | { readonly kind: "unreadable"; readonly message: string };
 
 async function readKeyFile(path: string): Promise<KeyFile> {
   try {
@@ -138,7 +148,10 @@ async function askAgent(socket: string | null): Promise<AgentState> {
   if (socket === null) return { kind: "none" };
   const agent = ssh2.createAgent(socket);
   const { promise, resolve } = Promise.withResolvers<AgentState>();
-  const timer = setTimeout(() => resolve({ kind: "unreachable", socket, message: `no answer within ${AGENT_ANSWER_MS} ms` }), AGENT_ANSWER_MS);
+  const timer = setTimeout(
+    () => resolve({ kind: "unreachable", socket, message: `no answer within ${AGENT_ANSWER_MS} ms` }),
+    AGENT_ANSWER_MS,
+  );
   agent.getIdentities((error, keys) => {
     if (error) return resolve({ kind: "unreachable", socket, message: error.message });
     const parsed = (keys ?? []).map((key) => firstKey(ssh2.utils.parseKey(key as ParsedKey)));

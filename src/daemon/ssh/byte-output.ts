@@ -27,7 +27,9 @@ export class ByteOutput implements AsyncIterable<Uint8Array> {
     this.#source = source;
     this.#sentinel = sentinel;
     this.begun = this.#begin.promise;
-    this.begun.catch(() => {});
+    this.begun.catch(() => {
+      // Whoever awaits it is told; nobody need.
+    });
     source.on("data", (bytes: Buffer) => this.#take(bytes));
     source.once("end", () => this.end());
     source.once("close", () => this.end());

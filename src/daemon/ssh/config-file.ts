@@ -8,8 +8,8 @@ import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import SSHConfig from "ssh-config";
 import type { SshAddress } from "./address.ts";
-import type { ReadOptions, SshSettings } from "./config.ts";
 import { localUserName } from "./local-user.ts";
+import type { ReadOptions, SshSettings } from "./options.ts";
 
 const INCLUDE_DEPTH_MAX = 16;
 const SYSTEM_FILE = "/etc/ssh/ssh_config";

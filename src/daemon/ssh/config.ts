@@ -9,18 +9,7 @@ import { type Problem, problem } from "../../core/problem.ts";
 import { parseSshAddress, type SshAddress } from "./address.ts";
 import { readSshConfigFiles } from "./config-file.ts";
 import { localUserName } from "./local-user.ts";
-
-/** What the daemon was started with. A file named here takes the place of the user's own. */
-export interface SshSettings {
-  /** `--ssh-config FILE`: instead of ~/.ssh/config and the system's. */
-  readonly configFile?: string;
-  /** `--identity FILE`: tried before the others. */
-  readonly identityFile?: string;
-  /** `--known-hosts FILE`: instead of UserKnownHostsFile. */
-  readonly knownHostsFile?: string;
-  /** OpenSSH's `ssh`, for its `-G`; null: read the files ourselves. Default: the one in PATH, if any. */
-  readonly sshProgram?: string | null;
-}
+import { askOpenSsh, type SshOptions, type SshSettings } from "./options.ts";
 
 export interface SshTarget {
   /** The address as added to the pool. */
@@ -34,7 +23,7 @@ export interface SshTarget {
   readonly identitiesOnly: boolean;
   /** Path of the agent's socket; null: no agent is to be used. */
   readonly agentSocket: string | null;
-  readonly proxy: Proxy;
+  readonly proxy: ProxyWay;
   readonly knownHostsFiles: readonly string[];
   readonly hostKeyAlias: string | null;
   readonly connectTimeoutMs: number | null;
@@ -47,19 +36,14 @@ export interface IdentityFile {
   readonly explicit: boolean;
 }
 
-export type Proxy =
+export type ProxyWay =
   | { readonly kind: "none" }
   /** From here to the machine, each an address of its own. */
   | { readonly kind: "jump"; readonly hops: readonly string[] }
   /** Executed as words, never by a shell. */
   | { readonly kind: "command"; readonly words: readonly string[] };
 
-/** Keywords in lower case with all their values, as `ssh -G` prints them. */
-export type SshOptions = ReadonlyMap<string, readonly string[]>;
-
-export type Resolved =
-  | { readonly kind: "target"; readonly target: SshTarget }
-  | { readonly kind: "invalid"; readonly problem: Problem };
+export type Resolved = { readonly kind: "target"; readonly target: SshTarget } | { readonly kind: "invalid"; readonly problem: Problem };
 
 /** Resolves `machine`; a configuration that cannot be used is a problem with the reason in `message`. */
 export async function resolveSshTarget(machine: string, settings: SshSettings): Promise<Resolved> {
@@ -69,32 +53,6 @@ export async function resolveSshTarget(machine: string, settings: SshSettings): 
   const read = program === null ? await readSshConfigFiles(address, settings) : await askOpenSsh(program, address, settings);
   if (read.kind === "failed") return invalid(machine, read.message);
   return targetFrom(machine, { address, options: read.options, settings });
-}
-
-export type ReadOptions =
-  | { readonly kind: "options"; readonly options: SshOptions }
-  | { readonly kind: "failed"; readonly message: string };
-
-async function askOpenSsh(program: string, address: SshAddress, settings: SshSettings): Promise<ReadOptions> {
-  const words = [program, "-G"];
-  if (settings.configFile !== undefined) words.push("-F", settings.configFile);
-  if (address.user !== null) words.push("-l", address.user);
-  if (address.port !== null) words.push("-p", String(address.port));
-  const child = Bun.spawn([...words, "--", address.host], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  const [stdout, stderr, status] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  if (status !== 0) return { kind: "failed", message: stderr.trim() || `ssh -G ended with status ${status}` };
-  const options = new Map<string, string[]>();
-  for (const line of stdout.split("\n")) {
-    const space = line.indexOf(" ");
-    if (space < 0) continue;
-    const keyword = line.slice(0, space);
-    options.set(keyword, [...(options.get(keyword) ?? []), line.slice(space + 1)]);
-  }
-  return { kind: "options", options };
 }
 
 interface TargetSource {
@@ -116,7 +74,8 @@ function targetFrom(machine: string, source: TargetSource): Resolved {
   if (proxy.kind === "refused") return invalid(machine, proxy.message);
   const named = settings.identityFile;
   const configured = (options.get("identityfile") ?? []).filter((file) => file !== "none").map(path);
-  const userKnownHosts = settings.knownHostsFile === undefined ? fileList(options, "userknownhostsfile").map(path) : [settings.knownHostsFile];
+  const userKnownHosts =
+    settings.knownHostsFile === undefined ? fileList(options, "userknownhostsfile").map(path) : [settings.knownHostsFile];
   const seconds = Number(first("connecttimeout") ?? "0");
   const alias = first("hostkeyalias");
   return {
@@ -153,7 +112,7 @@ function agentSocketFrom(value: string | null, path: (text: string) => string): 
   return path(value);
 }
 
-function proxyFrom(jump: string | null, command: string | null, tokens: Tokens): Proxy | { kind: "refused"; message: string } {
+function proxyFrom(jump: string | null, command: string | null, tokens: Tokens): ProxyWay | { kind: "refused"; message: string } {
   if (jump !== null && jump !== "none") {
     const hops = expandTokens(jump, tokens)
       .split(",")
@@ -166,7 +125,10 @@ function proxyFrom(jump: string | null, command: string | null, tokens: Tokens):
   const plain = command.trim().replace(/^exec\s+/, "");
   // Quotes and words are enough for nc, socat, cloudflared and `ssh -W`; anything a shell would have to interpret is refused.
   if (/[$`|&;<>()*?{}~\\\n]/.test(plain)) {
-    return { kind: "refused", message: `ProxyCommand ${JSON.stringify(command)} needs a shell, which is not used here; put it in a script of its own` };
+    return {
+      kind: "refused",
+      message: `ProxyCommand ${JSON.stringify(command)} needs a shell, which is not used here; put it in a script of its own`,
+    };
   }
   try {
     const words = shlex.split(plain).map((word) => expandTokens(word, tokens));

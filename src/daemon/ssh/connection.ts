@@ -83,7 +83,8 @@ export class SshConnection {
       if (hasOthers) this.#gate.refused();
       this.#leave();
       if (hasOthers) continue;
-      if (refusals >= REFUSALS_MAX) throw new MachineShellError(problem("shell-unusable", { ...place(opened.link), message: opened.message }));
+      if (refusals >= REFUSALS_MAX)
+        throw new MachineShellError(problem("shell-unusable", { ...place(opened.link), message: opened.message }));
       // None of ours is open: the machine is still clearing up after the last one.
       await Bun.sleep(REFUSED_WAIT_FIRST_MS * 2 ** refusals);
     }

@@ -5,9 +5,10 @@
 import type { Duplex } from "node:stream";
 import { type Problem, problem } from "../../core/problem.ts";
 import { type MachineShell, MachineShellError } from "../machine-shell.ts";
-import { type Proxy, resolveSshTarget, type SshSettings, type SshTarget } from "./config.ts";
+import { type ProxyWay, resolveSshTarget, type SshTarget } from "./config.ts";
 import { SSH_LIMITS, SshConnection, type SshLimits } from "./connection.ts";
 import { openLink, type SshLink } from "./link.ts";
+import type { SshSettings } from "./options.ts";
 import { openProxyProcess } from "./proxy-process.ts";
 import { SshMachineShell } from "./shell.ts";
 
@@ -71,7 +72,7 @@ export class SshConnections {
     const machine = route.at(-1) ?? "";
     const target = await this.#resolve(machine);
     const before = route.slice(0, -1);
-    const proxy: Proxy = before.length > 0 ? { kind: "jump", hops: before } : target.proxy;
+    const proxy: ProxyWay = before.length > 0 ? { kind: "jump", hops: before } : target.proxy;
     if (before.length === 0) await this.#refuseLoop(target);
     const openSocket = await this.#prepareSocket(target, proxy);
     const link = await this.#handshake({ ...target, proxy }, openSocket);
@@ -99,7 +100,7 @@ export class SshConnections {
   }
 
   /** What waits for another connection is done here, before a place among the handshakes is taken. */
-  async #prepareSocket(target: SshTarget, proxy: Proxy): Promise<() => Promise<Duplex | null>> {
+  async #prepareSocket(target: SshTarget, proxy: ProxyWay): Promise<() => Promise<Duplex | null>> {
     switch (proxy.kind) {
       case "none":
         return async () => null;

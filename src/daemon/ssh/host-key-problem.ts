@@ -30,9 +30,19 @@ export function hostKeyProblem(verdict: HostKeyVerdict, target: SshTarget, key: 
         command: `ssh-keygen -R ${shlex.quote(name)} -f ${shlex.quote(verdict.onFile.file)} && ${learnCommand(target, file)}`,
       });
     case "revoked":
-      return problem("host-key-revoked", { ...data, file: verdict.onFile.file, line: String(verdict.onFile.line), fingerprintOnFile: fingerprint(verdict.onFile.key) });
+      return problem("host-key-revoked", {
+        ...data,
+        file: verdict.onFile.file,
+        line: String(verdict.onFile.line),
+        fingerprintOnFile: fingerprint(verdict.onFile.key),
+      });
     case "certificate-only":
-      return problem("host-key-certificate-only", { ...data, file: verdict.onFile.file, line: String(verdict.onFile.line), command: learnCommand(target, file) });
+      return problem("host-key-certificate-only", {
+        ...data,
+        file: verdict.onFile.file,
+        line: String(verdict.onFile.line),
+        command: learnCommand(target, file),
+      });
   }
 }
 

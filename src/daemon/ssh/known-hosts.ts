@@ -167,7 +167,8 @@ async function readIfPresent(file: string): Promise<string> {
     return await readFile(file, "utf8");
   } catch (error) {
     // A file we may not read knows nobody: the machine is then refused as unknown, which is the safe side.
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "EACCES" || error.code === "ENOTDIR")) return "";
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "EACCES" || error.code === "ENOTDIR"))
+      return "";
     throw error;
   }
 }

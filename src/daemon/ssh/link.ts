@@ -41,7 +41,9 @@ export class SshLink {
   onDeath(listener: (reason: Problem) => void): () => void {
     if (this.#dead !== null) {
       listener(this.#dead);
-      return () => {};
+      return () => {
+        // It has been called; there is nothing to take back.
+      };
     }
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -139,7 +141,13 @@ function connectOptions(options: LinkOptions, authentication: Authentication, se
       next(authentication.next(methodsLeft) as never);
     },
     algorithms: {
-      cipher: ["aes128-gcm@openssh.com" as const, "aes256-gcm@openssh.com" as const, "aes128-ctr" as const, "aes192-ctr" as const, "aes256-ctr" as const],
+      cipher: [
+        "aes128-gcm@openssh.com" as const,
+        "aes256-gcm@openssh.com" as const,
+        "aes128-ctr" as const,
+        "aes192-ctr" as const,
+        "aes256-ctr" as const,
+      ],
       compress: ["none" as const],
       serverHostKey,
     },

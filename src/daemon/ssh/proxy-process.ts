@@ -29,8 +29,9 @@ class ProxyProcess extends Duplex {
     child.stderr?.on("data", (bytes: Buffer) => {
       this.#stderr = (this.#stderr + bytes.toString()).slice(-STDERR_KEPT_BYTES);
     });
-    // The end of the program is reported by "close"; a write that fails before it says no more.
-    child.stdin?.on("error", () => {});
+    child.stdin?.on("error", () => {
+      // The end of the program is reported by "close"; a write that fails before it says no more.
+    });
   }
 
   override _read(): void {

@@ -8,9 +8,9 @@ import type { ClientChannel } from "ssh2";
 import { type Problem, problem } from "../../core/problem.ts";
 import { type MachineShell, MachineShellError, type ShellProcess, type ShellRunOptions } from "../machine-shell.ts";
 import { ByteOutput } from "./byte-output.ts";
+import { collectText } from "./collect-text.ts";
 import type { LeasedChannel, SshConnection } from "./connection.ts";
 import { READER_COMMAND, scriptLine } from "./script-line.ts";
-import { collectText } from "./collect-text.ts";
 
 export interface SshMachineShellOptions {
   readonly machine: string;
@@ -59,7 +59,9 @@ class SshProcess implements ShellProcess {
     this.stdout = new ByteOutput(channel, sentinel);
     this.stderr = new ByteOutput(channel.stderr, sentinel);
     this.exited = this.#exit.promise;
-    this.exited.catch(() => {});
+    this.exited.catch(() => {
+      // Whoever awaits it is told; nobody need.
+    });
     const takeBack = link.onDeath((reason) => this.#fail(reason));
     channel.once("exit", (status: number | null, signal?: string) => {
       this.#over();
@@ -68,10 +70,13 @@ class SshProcess implements ShellProcess {
     channel.once("close", () => {
       takeBack();
       this.#over();
-      this.#exit.reject(new MachineShellError(problem("transfer-cut", { ...this.#place(), message: "the channel was closed without an exit status" })));
+      this.#exit.reject(
+        new MachineShellError(problem("transfer-cut", { ...this.#place(), message: "the channel was closed without an exit status" })),
+      );
     });
-    // ssh2 reports the end of a channel by "close"; an error here would only repeat it.
-    channel.on("error", () => {});
+    channel.on("error", () => {
+      // ssh2 reports the end of a channel by "close"; an error here would only repeat it.
+    });
   }
 
   /** Writes without waiting; what is not delivered because the script ended is nobody's loss. */
@@ -103,10 +108,14 @@ class SshProcess implements ShellProcess {
   async write(bytes: Uint8Array | string): Promise<void> {
     if (this.#link.dead !== null) throw new MachineShellError(this.#link.dead);
     if (this.#isOver) return;
-    // ssh2 forgets the callback of a write whose channel ends meanwhile.
     const written = Promise.withResolvers<void>();
     this.#channel.write(bytes, () => written.resolve());
-    await Promise.race([written.promise, this.exited.then(() => {}, (error: unknown) => this.#rethrowDeath(error))]);
+    // ssh2 forgets the callback of a write whose channel ends meanwhile.
+    void this.exited.then(
+      () => written.resolve(),
+      (error: unknown) => (this.#link.dead === null ? written.resolve() : written.reject(error)),
+    );
+    await written.promise;
   }
 
   closeInput(): void {
@@ -136,10 +145,6 @@ class SshProcess implements ShellProcess {
     this.stdout.fail(error);
     this.stderr.fail(error);
     this.#exit.reject(error);
-  }
-
-  #rethrowDeath(error: unknown): void {
-    if (this.#link.dead !== null) throw error;
   }
 
   #place(): Record<string, string> {

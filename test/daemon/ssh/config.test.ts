@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseSshAddress } from "../../../src/daemon/ssh/address.ts";
-import { resolveSshTarget, type SshSettings, type SshTarget } from "../../../src/daemon/ssh/config.ts";
+import { resolveSshTarget, type SshTarget } from "../../../src/daemon/ssh/config.ts";
+import type { SshSettings } from "../../../src/daemon/ssh/options.ts";
 
 describe("a machine's address", () => {
   test.each([
@@ -18,12 +19,29 @@ describe("a machine's address", () => {
     expect(parseSshAddress(text)).toEqual(parts);
   });
 
-  test.each(["", "-oProxyCommand=x", "a b", "a;b", "$(x)", "`x`", "a'b", "me@-x", "-l@x", "@x", "x@", "x:0", "x:65536", "x:ssh", "[x", "[]:22", "a\nb", "a*", "é"])(
-    "%j is refused",
-    (text) => {
-      expect(parseSshAddress(text)).toBeNull();
-    },
-  );
+  test.each([
+    "",
+    "-oProxyCommand=x",
+    "a b",
+    "a;b",
+    "$(x)",
+    "`x`",
+    "a'b",
+    "me@-x",
+    "-l@x",
+    "@x",
+    "x@",
+    "x:0",
+    "x:65536",
+    "x:ssh",
+    "[x",
+    "[]:22",
+    "a\nb",
+    "a*",
+    "é",
+  ])("%j is refused", (text) => {
+    expect(parseSshAddress(text)).toBeNull();
+  });
 });
 
 describe.each([
@@ -124,7 +142,13 @@ describe.each([
   });
 
   test("says why a configuration cannot be used", async () => {
-    expect(await resolveSshTarget("-oProxyCommand=touch", settings)).toMatchObject({ kind: "invalid", problem: { code: "ssh-config-invalid" } });
-    expect(await resolveSshTarget("box", { ...settings, configFile: join(folder, "missing") })).toMatchObject({ kind: "invalid", problem: { code: "ssh-config-invalid" } });
+    expect(await resolveSshTarget("-oProxyCommand=touch", settings)).toMatchObject({
+      kind: "invalid",
+      problem: { code: "ssh-config-invalid" },
+    });
+    expect(await resolveSshTarget("box", { ...settings, configFile: join(folder, "missing") })).toMatchObject({
+      kind: "invalid",
+      problem: { code: "ssh-config-invalid" },
+    });
   });
 });

@@ -1,20 +1,19 @@
 /** How connections come about, are shared, and end. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Problem } from "../../../src/core/problem.ts";
-import { MachineShellError } from "../../../src/daemon/machine-shell.ts";
-import type { SshLimits } from "../../../src/daemon/ssh/connection.ts";
-import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
 import { localUserName } from "../../../src/daemon/ssh/local-user.ts";
 import { readAll, runToEnd } from "../../contract/machine-shell.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
-import { HostileSshServer } from "../../support/hostile-ssh-server.ts";
+import { connectTo, freshSettings, openConnections, problemOf } from "../../support/ssh-connections.ts";
 import { freePort, generateKey, type Sshd, startSshd } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
+
+// Real servers on a machine that is busy with other tests.
+setDefaultTimeout(30_000);
 
 let folder: string;
 let sshd: Sshd;
@@ -27,30 +26,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function connectTo(server: Sshd, limits: Partial<SshLimits> = {}): SshConnections & Disposable {
-  return disposable(new SshConnections({ settings: { configFile: server.client.configFile }, limits }));
-}
-
-function disposable(connections: SshConnections): SshConnections & Disposable {
-  return Object.assign(connections, { [Symbol.dispose]: () => connections.close() });
-}
-
-/** For a server on another port than sshd's: its key, our identity, no agent. */
+/** Our identity and no agent, with `knownHosts` and `configLines` as files. */
 function settingsFor(knownHosts: string, configLines: readonly string[] = []) {
-  const files = { configFile: join(folder, `config-${crypto.randomUUID()}`), knownHostsFile: join(folder, `known-${crypto.randomUUID()}`) };
-  writeFileSync(files.knownHostsFile, knownHosts);
-  writeFileSync(files.configFile, [...configLines, "Host *", "  IdentityAgent none", "  IdentitiesOnly yes", ""].join("\n"));
-  return { ...files, identityFile: sshd.client.identityFile };
-}
-
-async function problemOf(work: Promise<unknown>): Promise<Problem> {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof MachineShellError) return error.problem;
-    throw error;
-  }
-  throw new Error("nothing was refused");
+  return freshSettings({ folder, knownHosts, identityFile: sshd.client.identityFile, configLines });
 }
 
 describe("a machine that cannot be reached", () => {
@@ -64,7 +42,10 @@ describe("a machine that cannot be reached", () => {
 
   test("because its name does not exist says so", async () => {
     using connections = connectTo(sshd);
-    expect(await problemOf(connections.shell("no-such-host.invalid").run("true"))).toMatchObject({ code: "unreachable", data: { host: "no-such-host.invalid" } });
+    expect(await problemOf(connections.shell("no-such-host.invalid").run("true"))).toMatchObject({
+      code: "unreachable",
+      data: { host: "no-such-host.invalid" },
+    });
   });
 
   test("because it never answers is given up after the connect timeout", async () => {
@@ -114,9 +95,9 @@ describe("a machine that cannot be reached", () => {
 describe("a key", () => {
   test("that is refused is named, with what the machine accepts", async () => {
     generateKey(join(folder, "stranger"), "ed25519");
-    using connections = disposable(
-      new SshConnections({ settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFile: join(folder, "stranger") } }),
-    );
+    using connections = openConnections({
+      settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFile: join(folder, "stranger") },
+    });
     const reason = await problemOf(connections.shell(sshd.machine).run("true"));
     expect(reason).toMatchObject({ code: "authentication-refused", data: { user: localUserName(), accepted: "publickey" } });
     expect(reason.data.tried).toContain(join(folder, "stranger"));
@@ -124,9 +105,9 @@ describe("a key", () => {
 
   test("that is encrypted is named as such", async () => {
     generateKey(join(folder, "locked"), "ed25519", "secret words");
-    using connections = disposable(
-      new SshConnections({ settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFile: join(folder, "locked") } }),
-    );
+    using connections = openConnections({
+      settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFile: join(folder, "locked") },
+    });
     const reason = await problemOf(connections.shell(sshd.machine).run("true"));
     expect(reason.code).toBe("authentication-refused");
     expect(reason.data.unusable).toContain(`${join(folder, "locked")} (encrypted`);
@@ -136,14 +117,18 @@ describe("a key", () => {
     const socket = join(folder, "agent.sock");
     const agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: "ignore" });
     try {
-      await waitFor(() => Bun.file(socket).exists().then(() => spawnSync("ssh-add", ["-l"], { env: { ...process.env, SSH_AUTH_SOCK: socket } }).status === 1));
+      await waitFor(() =>
+        Bun.file(socket)
+          .exists()
+          .then(() => spawnSync("ssh-add", ["-l"], { env: { ...process.env, SSH_AUTH_SOCK: socket } }).status === 1),
+      );
       expect(spawnSync("ssh-add", ["-q", sshd.client.identityFile], { env: { ...process.env, SSH_AUTH_SOCK: socket } }).status).toBe(0);
       const publicOnly = join(folder, "public-only");
       writeFileSync(`${publicOnly}.pub`, readFileSync(`${sshd.client.identityFile}.pub`));
       for (const lines of [[], ["IdentitiesOnly yes", `IdentityFile ${publicOnly}`]]) {
         const { configFile, knownHostsFile } = settingsFor(`${sshd.knownHostsLine()}\n`);
         writeFileSync(configFile, [`IdentityAgent ${socket}`, ...lines, ""].join("\n"));
-        using connections = disposable(new SshConnections({ settings: { configFile, knownHostsFile } }));
+        using connections = openConnections({ settings: { configFile, knownHostsFile } });
         expect((await runToEnd(connections.shell(sshd.machine), "echo in")).stdout).toBe("in\n");
       }
     } finally {
@@ -154,12 +139,12 @@ describe("a key", () => {
   test("of an agent that is dead: the agent is named, unless a file serves as well", async () => {
     const { configFile, knownHostsFile } = settingsFor(`${sshd.knownHostsLine()}\n`);
     writeFileSync(configFile, `IdentityAgent ${join(folder, "nobody.sock")}\nIdentityFile ${join(folder, "none")}\n`);
-    using connections = disposable(new SshConnections({ settings: { configFile, knownHostsFile } }));
+    using connections = openConnections({ settings: { configFile, knownHostsFile } });
     expect(await problemOf(connections.shell(sshd.machine).run("true"))).toMatchObject({
       code: "agent-unreachable",
       data: { socket: join(folder, "nobody.sock") },
     });
-    using served = disposable(new SshConnections({ settings: { configFile, knownHostsFile, identityFile: sshd.client.identityFile } }));
+    using served = openConnections({ settings: { configFile, knownHostsFile, identityFile: sshd.client.identityFile } });
     expect((await runToEnd(served.shell(sshd.machine), "echo in")).stdout).toBe("in\n");
   });
 });
@@ -168,7 +153,7 @@ describe("a connection", () => {
   test("is shared by all who ask at once, and by those who come later", async () => {
     await using proxy = await CutProxy.start({ host: sshd.address, port: sshd.port });
     const settings = settingsFor(sshd.knownHostsLine().replace(`:${sshd.port} `, `:${proxy.port} `).concat("\n"));
-    using connections = disposable(new SshConnections({ settings }));
+    using connections = openConnections({ settings });
     const shell = connections.shell(`127.0.0.1:${proxy.port}`);
     await Promise.all(Array.from({ length: 10 }, () => runToEnd(shell, "true")));
     await runToEnd(connections.shell(`127.0.0.1:${proxy.port}`), "true");
@@ -179,7 +164,7 @@ describe("a connection", () => {
     await using proxy = await CutProxy.start({ host: sshd.address, port: sshd.port });
     const lost: string[] = [];
     const settings = settingsFor(sshd.knownHostsLine().replace(`:${sshd.port} `, `:${proxy.port} `).concat("\n"));
-    using connections = disposable(new SshConnections({ settings, onDisconnect: (machine) => lost.push(machine) }));
+    using connections = openConnections({ settings, onDisconnect: (machine) => lost.push(machine) });
     const shell = connections.shell(`127.0.0.1:${proxy.port}`);
     const process = await shell.run("echo begun; cat", { keepInputOpen: true });
     const output = process.stdout[Symbol.asyncIterator]();
@@ -197,7 +182,7 @@ describe("a connection", () => {
   test("that is cut in the middle of an output never looks like its end", async () => {
     await using proxy = await CutProxy.start({ host: sshd.address, port: sshd.port });
     const settings = settingsFor(sshd.knownHostsLine().replace(`:${sshd.port} `, `:${proxy.port} `).concat("\n"));
-    using connections = disposable(new SshConnections({ settings }));
+    using connections = openConnections({ settings });
     const shell = connections.shell(`127.0.0.1:${proxy.port}`);
     await runToEnd(shell, "true");
     proxy.cutAfterBytes = proxy.bytesFromTarget + 1_000_000;
@@ -224,9 +209,11 @@ describe("a connection", () => {
 
   test("that nothing uses is closed, and one with something running is not", async () => {
     const lost: string[] = [];
-    using connections = disposable(
-      new SshConnections({ settings: { configFile: sshd.client.configFile }, limits: { idleCloseMs: 50 }, onDisconnect: (machine) => lost.push(machine) }),
-    );
+    using connections = openConnections({
+      settings: { configFile: sshd.client.configFile },
+      limits: { idleCloseMs: 50 },
+      onDisconnect: (machine) => lost.push(machine),
+    });
     const shell = connections.shell(sshd.machine);
     expect((await runToEnd(shell, "sleep 0.3; echo in")).stdout).toBe("in\n");
     expect(lost).toEqual([]);
@@ -252,7 +239,12 @@ describe("a connection", () => {
     expect((await problemOf(process.exited)).code).toBe("transfer-cut");
     expect((await problemOf(shell.run("true"))).code).toBe("unreachable");
     await crashing.start();
-    await waitFor(() => runToEnd(shell, "echo back").then((result) => result.stdout === "back\n", () => false));
+    await waitFor(() =>
+      runToEnd(shell, "echo back").then(
+        (result) => result.stdout === "back\n",
+        () => false,
+      ),
+    );
   });
 });
 
@@ -292,25 +284,37 @@ describe("ProxyJump", () => {
     const lines = ["Host inner1 inner2", `  HostName ${behind.address}`, `  Port ${behind.port}`, `  ProxyJump ${sshd.machine}`];
     writeFileSync(join(behind.folder, "authorized_keys"), readFileSync(`${sshd.client.identityFile}.pub`));
     const sessionsBefore = sshd.sessionProcesses().length;
-    using connections = disposable(new SshConnections({ settings: settingsFor(knownHosts, lines) }));
+    using connections = openConnections({ settings: settingsFor(knownHosts, lines) });
     const results = await Promise.all(["inner1", "inner2"].map((machine) => runToEnd(connections.shell(machine), "echo in")));
     expect(results.map((result) => result.stdout)).toEqual(["in\n", "in\n"]);
     const gatewayProcesses = sshd.sessionProcesses().length - sessionsBefore;
     expect(gatewayProcesses).toBeWithin(1, 3);
 
-    using untrusting = disposable(new SshConnections({ settings: settingsFor(`${behind.knownHostsLine()}\n`, lines) }));
-    expect(await problemOf(untrusting.shell("inner1").run("true"))).toMatchObject({ code: "host-key-unknown", data: { port: String(sshd.port) } });
-    using other = disposable(new SshConnections({ settings: settingsFor(`${sshd.knownHostsLine()}\n`, lines) }));
-    expect(await problemOf(other.shell("inner1").run("true"))).toMatchObject({ code: "host-key-unknown", data: { port: String(behind.port) } });
+    using untrusting = openConnections({ settings: settingsFor(`${behind.knownHostsLine()}\n`, lines) });
+    expect(await problemOf(untrusting.shell("inner1").run("true"))).toMatchObject({
+      code: "host-key-unknown",
+      data: { port: String(sshd.port) },
+    });
+    using other = openConnections({ settings: settingsFor(`${sshd.knownHostsLine()}\n`, lines) });
+    expect(await problemOf(other.shell("inner1").run("true"))).toMatchObject({
+      code: "host-key-unknown",
+      data: { port: String(behind.port) },
+    });
   });
 
   test("over two gateways, and the death of the first is seen behind it", async () => {
     await using first = await startSshd();
     await using behind = await startSshd();
-    for (const server of [first, behind]) writeFileSync(join(server.folder, "authorized_keys"), readFileSync(`${sshd.client.identityFile}.pub`));
+    for (const server of [first, behind])
+      writeFileSync(join(server.folder, "authorized_keys"), readFileSync(`${sshd.client.identityFile}.pub`));
     const knownHosts = [first, sshd, behind].map((server) => `${server.knownHostsLine()}\n`).join("");
-    const settings = settingsFor(knownHosts, ["Host inner", `  HostName ${behind.address}`, `  Port ${behind.port}`, `  ProxyJump ${first.machine},${sshd.machine}`]);
-    using connections = disposable(new SshConnections({ settings }));
+    const settings = settingsFor(knownHosts, [
+      "Host inner",
+      `  HostName ${behind.address}`,
+      `  Port ${behind.port}`,
+      `  ProxyJump ${first.machine},${sshd.machine}`,
+    ]);
+    using connections = openConnections({ settings });
     const process = await connections.shell("inner").run("echo in; cat", { keepInputOpen: true });
     expect(Buffer.from((await process.stdout[Symbol.asyncIterator]().next()).value ?? []).toString()).toBe("in\n");
     await first.kill();
@@ -319,8 +323,13 @@ describe("ProxyJump", () => {
 
   test("to a gateway that cannot reach the machine says where from", async () => {
     const port = await freePort("127.0.0.1");
-    const settings = settingsFor(`${sshd.knownHostsLine()}\n`, ["Host inner", "  HostName 127.0.0.1", `  Port ${port}`, `  ProxyJump ${sshd.machine}`]);
-    using connections = disposable(new SshConnections({ settings }));
+    const settings = settingsFor(`${sshd.knownHostsLine()}\n`, [
+      "Host inner",
+      "  HostName 127.0.0.1",
+      `  Port ${port}`,
+      `  ProxyJump ${sshd.machine}`,
+    ]);
+    using connections = openConnections({ settings });
     const reason = await problemOf(connections.shell("inner").run("true"));
     expect(reason).toMatchObject({ code: "unreachable", data: { port: String(port) } });
     expect(reason.data.message).toContain(`jump host ${sshd.machine}`);
@@ -328,7 +337,7 @@ describe("ProxyJump", () => {
 
   test("that leads in a circle is refused", async () => {
     const settings = settingsFor("", ["Host a", "  ProxyJump b", "Host b", "  ProxyJump a"]);
-    using connections = disposable(new SshConnections({ settings }));
+    using connections = openConnections({ settings });
     expect(await problemOf(connections.shell("a").run("true"))).toMatchObject({ code: "ssh-config-invalid" });
   });
 });
@@ -338,128 +347,25 @@ describe("ProxyCommand", () => {
     const script = join(folder, "through");
     writeFileSync(script, `#!/bin/sh\nexec ssh -F ${sshd.client.configFile} -W "$1:$2" ${sshd.machine.replace(":", " -p ")}\n`);
     chmodSync(script, 0o755);
-    const settings = settingsFor(`${sshd.knownHostsLine()}\n`, ["Host inner", `  HostName ${sshd.address}`, `  Port ${sshd.port}`, `  ProxyCommand ${script} %h %p`]);
-    using connections = disposable(new SshConnections({ settings }));
+    const settings = settingsFor(`${sshd.knownHostsLine()}\n`, [
+      "Host inner",
+      `  HostName ${sshd.address}`,
+      `  Port ${sshd.port}`,
+      `  ProxyCommand ${script} %h %p`,
+    ]);
+    using connections = openConnections({ settings });
     expect((await runToEnd(connections.shell("inner"), "echo in")).stdout).toBe("in\n");
   });
 
   test("that fails is told with its message", async () => {
-    const settings = settingsFor("", ["Host inner", "  ProxyCommand sh -c 'echo no way >&2 && exit 3'", "Host gone", "  ProxyCommand /no/such/program"]);
-    using connections = disposable(new SshConnections({ settings }));
+    const settings = settingsFor("", [
+      "Host inner",
+      "  ProxyCommand sh -c 'echo no way >&2 && exit 3'",
+      "Host gone",
+      "  ProxyCommand /no/such/program",
+    ]);
+    using connections = openConnections({ settings });
     expect((await problemOf(connections.shell("gone").run("true"))).code).toBe("unreachable");
     expect((await problemOf(connections.shell("inner").run("true"))).code).toBe("ssh-config-invalid");
   });
-});
-
-describe("a login shell", () => {
-  async function behindShell(body: string): Promise<Sshd> {
-    const wrapper = join(folder, `login-${crypto.randomUUID()}`);
-    writeFileSync(wrapper, body, { mode: 0o755 });
-    chmodSync(wrapper, 0o755);
-    return startSshd({ configLines: [`ForceCommand ${wrapper}`] });
-  }
-
-  test("that talks before the script begins is not mistaken for it, on either output", async () => {
-    await using noisy = await behindShell(
-      '#!/bin/sh\necho "Welcome! 你好"\nprintf "no newline"\nhead -c 300000 /dev/zero\nhead -c 300000 /dev/zero >&2\necho warning >&2\nset -vx\nexec /bin/sh -c "$SSH_ORIGINAL_COMMAND"\n',
-    );
-    using connections = connectTo(noisy);
-    expect(await runToEnd(connections.shell(noisy.machine), "cat; echo err >&2; exit 4", "input")).toEqual({ stdout: "input", stderr: "err\n", status: 4 });
-  });
-
-  test("that traces what it executes is not mistaken for the script either", async () => {
-    await using tracing = await behindShell('#!/bin/sh\nexport SHELLOPTS=xtrace BASH_ENV=/dev/null\nexec /bin/sh -vxc "$SSH_ORIGINAL_COMMAND"\n');
-    using connections = connectTo(tracing);
-    const { stdout, status } = await runToEnd(connections.shell(tracing.machine), "cat; exit 4", "input");
-    expect([stdout, status]).toEqual(["input", 4]);
-  });
-
-  test("that never starts our script is unusable, with what it said", async () => {
-    await using silent = await behindShell("#!/bin/sh\necho This account is for backups only\nexec sleep 1000\n");
-    using connections = connectTo(silent, { shellStartTimeoutMs: 500 });
-    const reason = await problemOf(connections.shell(silent.machine).run("true", { input: "secret" }));
-    expect(reason).toMatchObject({ code: "shell-unusable", data: { said: "This account is for backups only" } });
-  });
-
-  test("that ends at once is unusable, with what it said", async () => {
-    await using closed = await behindShell("#!/bin/sh\necho This account is currently not available. >&2\nexit 1\n");
-    using connections = connectTo(closed);
-    const reason = await problemOf(connections.shell(closed.machine).run("true"));
-    expect(reason).toMatchObject({ code: "shell-unusable", data: { said: "This account is currently not available." } });
-  });
-
-  test("that floods without end is given up", async () => {
-    await using flood = await behindShell("#!/bin/sh\nexec yes\n");
-    using connections = connectTo(flood);
-    expect((await problemOf(connections.shell(flood.machine).run("true"))).code).toBe("shell-unusable");
-  });
-
-  const shells = ["bash", "dash", "zsh", "fish", "csh", "tcsh", "ksh", "busybox"].flatMap((name) => Bun.which(name) ?? []);
-  test.each(shells)("%s takes the reader command", async (shell) => {
-    const words = shell.endsWith("busybox") ? `${shell} sh` : shell;
-    await using other = await behindShell(`#!/bin/sh\nexec ${words} -c "$SSH_ORIGINAL_COMMAND"\n`);
-    using connections = connectTo(other);
-    expect(await runToEnd(connections.shell(other.machine), "cat; exit 4", "a'b\\c\n")).toEqual({ stdout: "a'b\\c\n", stderr: "", status: 4 });
-  });
-});
-
-describe("a machine that misbehaves", () => {
-  async function withHostile(check: (server: HostileSshServer, connections: SshConnections) => Promise<void>, limits: Partial<SshLimits> = {}): Promise<void> {
-    await using server = await HostileSshServer.start();
-    using connections = disposable(new SshConnections({ settings: settingsFor(server.knownHostsLine), limits }));
-    await check(server, connections);
-  }
-
-  test("by closing the channel without a status is never taken for success", () =>
-    withHostile(async (server, connections) => {
-      server.behaviour = { output: "some", exit: null };
-      const process = await connections.shell(server.machine).run("true");
-      expect((await readAll(process.stdout)).toString()).toBe("some");
-      expect((await problemOf(process.exited)).code).toBe("transfer-cut");
-    }));
-
-  test("by dropping the connection in the middle is found out", () =>
-    withHostile(async (server, connections) => {
-      server.behaviour = { output: Buffer.alloc(1_000_000), dropAfterBytes: 300_000 };
-      const process = await connections.shell(server.machine).run("true");
-      expect((await problemOf(readAll(process.stdout))).code).toBe("transfer-cut");
-      expect((await problemOf(process.exited)).code).toBe("transfer-cut");
-    }));
-
-  test("by never answering the request to execute is given up", () =>
-    withHostile(
-      async (server, connections) => {
-        server.behaviour = { ignoreExec: true };
-        expect((await problemOf(connections.shell(server.machine).run("true"))).code).toBe("shell-unusable");
-        server.behaviour = { output: "fine" };
-        expect((await runToEnd(connections.shell(server.machine), "true")).stdout).toBe("fine");
-      },
-      { shellStartTimeoutMs: 300 },
-    ));
-
-  test("by refusing to execute, or every channel, is unusable", () =>
-    withHostile(async (server, connections) => {
-      server.behaviour = { refuseExec: true };
-      expect((await problemOf(connections.shell(server.machine).run("true"))).code).toBe("shell-unusable");
-      server.behaviour = { refuseChannels: true };
-      expect((await problemOf(connections.shell(server.machine).run("true"))).code).toBe("shell-unusable");
-    }));
-
-  test("by ending with a signal's name gives 128 and its number", () =>
-    withHostile(async (server, connections) => {
-      for (const [exit, status] of [
-        ["SEGV", 139],
-        [200, 200],
-      ] as const) {
-        server.behaviour = { exit };
-        expect((await runToEnd(connections.shell(server.machine), "true")).status).toBe(status);
-      }
-    }));
-
-  test("by being slow is waited for", () =>
-    withHostile(async (server, connections) => {
-      server.behaviour = { delayMs: 100, output: "slow" };
-      expect((await runToEnd(connections.shell(server.machine), "true")).stdout).toBe("slow");
-      expect(server.commands).toEqual([`exec /bin/sh -c 'IFS= read -r s; eval "$s"'`]);
-    }));
 });

@@ -1,5 +1,5 @@
 /** What is refused, and that nothing reaches a machine whose key is not right. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,17 +9,11 @@ import { MachineShellError } from "../../../src/daemon/machine-shell.ts";
 import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
 import { runToEnd } from "../../contract/machine-shell.ts";
 import { HostileSshServer } from "../../support/hostile-ssh-server.ts";
+import { problemOf } from "../../support/ssh-connections.ts";
 import { generateKey, type Sshd, startSshd } from "../../support/sshd.ts";
 
-async function problemOf(work: Promise<unknown>): Promise<Problem> {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof MachineShellError) return error.problem;
-    throw error;
-  }
-  throw new Error("nothing was refused");
-}
+// Real servers on a machine that is busy with other tests.
+setDefaultTimeout(30_000);
 
 /** What ssh-keygen prints about a public key. */
 function fingerprintOf(publicKeyFile: string): string {
@@ -60,7 +54,13 @@ describe("with a real sshd", () => {
     const { problem, knownHosts } = await attempt("");
     expect(problem).toMatchObject({
       code: "host-key-unknown",
-      data: { host: "127.0.0.1", port: String(sshd.port), keyType: "ssh-ed25519", fingerprint: fingerprintOf(`${sshd.hostKeyFile()}.pub`), file: knownHosts },
+      data: {
+        host: "127.0.0.1",
+        port: String(sshd.port),
+        keyType: "ssh-ed25519",
+        fingerprint: fingerprintOf(`${sshd.hostKeyFile()}.pub`),
+        file: knownHosts,
+      },
     });
     expect(spawnSync("sh", ["-c", problem.data.command ?? "exit 9"]).status).toBe(0);
     const connections = new SshConnections({ settings: { configFile: sshd.client.configFile, knownHostsFile: knownHosts } });

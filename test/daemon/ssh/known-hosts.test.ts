@@ -5,7 +5,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { checkHostKey, fingerprint, type HostIdentity, keyTypesOnFile, linesFor, parseKnownHosts, readKnownHosts } from "../../../src/daemon/ssh/known-hosts.ts";
+import {
+  checkHostKey,
+  fingerprint,
+  type HostIdentity,
+  keyTypesOnFile,
+  linesFor,
+  parseKnownHosts,
+  readKnownHosts,
+} from "../../../src/daemon/ssh/known-hosts.ts";
 import { generateKey } from "../../support/sshd.ts";
 
 let folder: string;
@@ -19,14 +27,18 @@ beforeAll(() => {
     ["rsa", "rsa"],
   ] as const) {
     generateKey(join(folder, name), type);
-    keys[name] = readFileSync(join(folder, `${name}.pub`), "utf8").split(" ").slice(0, 2).join(" ");
+    keys[name] = readFileSync(join(folder, `${name}.pub`), "utf8")
+      .split(" ")
+      .slice(0, 2)
+      .join(" ");
   }
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const blob = (line: string): Buffer => Buffer.from(line.split(" ")[1] ?? "", "base64");
 const host = (hostName: string, port = 22, alias: string | null = null): HostIdentity => ({ hostName, port, alias });
-const verdict = (text: string, identity: HostIdentity, key = keys.ed): string => checkHostKey(parseKnownHosts(text, "file"), identity, blob(key)).kind;
+const verdict = (text: string, identity: HostIdentity, key = keys.ed): string =>
+  checkHostKey(parseKnownHosts(text, "file"), identity, blob(key)).kind;
 
 function hashed(name: string): string {
   const salt = randomBytes(20);
@@ -64,7 +76,10 @@ describe("a host key is refused", () => {
     expect(found).toMatchObject({ kind: "changed", onFile: { file: "file", line: 3 } });
   });
   test("as unknown, with the types that are, when only keys of other types are on file", () => {
-    expect(checkHostKey(parseKnownHosts(`lab1 ${keys.rsa}\n`, "file"), host("lab1"), blob(keys.ed))).toEqual({ kind: "unknown", otherTypes: ["ssh-rsa"] });
+    expect(checkHostKey(parseKnownHosts(`lab1 ${keys.rsa}\n`, "file"), host("lab1"), blob(keys.ed))).toEqual({
+      kind: "unknown",
+      otherTypes: ["ssh-rsa"],
+    });
     expect(keyTypesOnFile(parseKnownHosts(`lab1 ${keys.rsa}\n`, "file"), host("lab1"))).toEqual(["ssh-rsa"]);
   });
   test("as revoked, though another line allows it", () => {
@@ -77,7 +92,15 @@ describe("a host key is refused", () => {
     expect(verdict(`@cert-authority *.org ${keys.otherEd}\nlab.org ${keys.ed}\n`, host("lab.org"))).toBe("known");
   });
   test("when lines are damaged: they know nobody", () => {
-    const damaged = [`lab1 ssh-ed25519 AAAA`, `lab1 ssh-rsa ${keys.ed.split(" ")[1]}`, "lab1", "|1|x lab1", `@what lab1 ${keys.ed}`, `#lab1 ${keys.ed}`, "\u0000\u0001"];
+    const damaged = [
+      "lab1 ssh-ed25519 AAAA",
+      `lab1 ssh-rsa ${keys.ed.split(" ")[1]}`,
+      "lab1",
+      "|1|x lab1",
+      `@what lab1 ${keys.ed}`,
+      `#lab1 ${keys.ed}`,
+      "\u0000\u0001",
+    ];
     expect(damaged.map((line) => verdict(`${line}\n`, host("lab1")))).toEqual(damaged.map(() => "unknown"));
   });
 });
@@ -98,7 +121,9 @@ test("fingerprints are those of ssh-keygen", () => {
 test("the lines found for a name are those that ssh-keygen -F finds", () => {
   const label = fc.constantFrom("a", "b", "lab", "lab1", "x-y", "A", "Lab");
   const plainName = fc.array(label, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("."));
-  const name = fc.tuple(plainName, fc.constantFrom(22, 22, 2222)).map(([text, port]) => (port === 22 ? text.toLowerCase() : `[${text.toLowerCase()}]:${port}`));
+  const name = fc
+    .tuple(plainName, fc.constantFrom(22, 22, 2222))
+    .map(([text, port]) => (port === 22 ? text.toLowerCase() : `[${text.toLowerCase()}]:${port}`));
   const pattern = fc.oneof(name, plainName, fc.constantFrom("*", "*.lab", "l?b*", "a*.?", "[*]:2222", "?"));
   const negatable = fc.tuple(fc.boolean(), pattern).map(([isNegated, text]) => (isNegated ? `!${text}` : text));
   const names = fc.oneof(
@@ -107,7 +132,12 @@ test("the lines found for a name are those that ssh-keygen -F finds", () => {
   );
   const marker = fc.constantFrom("", "", "", "@revoked ", "@cert-authority ");
   const line = fc.oneof(
-    { weight: 8, arbitrary: fc.tuple(marker, names, fc.constantFrom("ed" as const, "rsa" as const)).map(([mark, list, key]) => `${mark}${list} ${keys[key]}`) },
+    {
+      weight: 8,
+      arbitrary: fc
+        .tuple(marker, names, fc.constantFrom("ed" as const, "rsa" as const))
+        .map(([mark, list, key]) => `${mark}${list} ${keys[key]}`),
+    },
     { weight: 1, arbitrary: fc.constantFrom("# comment", "", "  ", "lab ssh-ed25519") },
   );
   const file = join(folder, "random");
