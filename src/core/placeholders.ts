@@ -53,8 +53,8 @@ export function driverWords(template: string, values: Values): string[] {
     } else if (char === "\\" && quote !== "'") {
       if (at + 1 >= template.length) throw new UnbalancedQuotes("the command ends with a backslash");
       const next = template.charAt(at + 1);
-      // In double quotes a backslash is itself unless it protects a quote or a backslash.
-      word = (word ?? "") + (quote === '"' && next !== '"' && next !== "\\" ? char + next : next);
+      // A line that ends with a backslash goes on. In double quotes a backslash is itself unless it protects a quote or a backslash.
+      if (next !== "\n") word = (word ?? "") + (quote === '"' && next !== '"' && next !== "\\" ? char + next : next);
       at += 2;
     } else if (quote === null && (char === "'" || char === '"')) {
       quote = char;
