@@ -50,7 +50,7 @@ describe("a login shell", () => {
   });
 
   test("that never starts our script is unusable, with what it said", async () => {
-    await using silent = await behindShell("#!/bin/sh\necho This account is for backups only\nexec sleep 1000\n");
+    await using silent = await behindShell("#!/bin/sh\necho This account is for backups only\nexec cat > /dev/null\n");
     using connections = connectTo(silent, { shellStartTimeoutMs: 500 });
     const reason = await problemOf(connections.shell(silent.machine).run("true", { input: "secret" }));
     expect(reason).toMatchObject({ code: "shell-unusable", data: { said: "This account is for backups only" } });
