@@ -3,11 +3,12 @@ import type { Client } from "../client/client.ts";
 import { formatAddress } from "../config/address.ts";
 import { type ClientOptions, resolveClientOptions, type SharedFlags, type Surroundings } from "../config/client-options.ts";
 import type { ServeOptions } from "../config/serve-options.ts";
+import type { ServeOutcome } from "../config/serve-outcome.ts";
 import { VERSION } from "../config/version.ts";
 import type { Output } from "./output.ts";
 
-/** Runs the daemon to its end. @returns the exit code */
-export type Serve = (options: ServeOptions) => Promise<number>;
+/** Runs the daemon to its end. */
+export type Serve = (options: ServeOptions) => Promise<ServeOutcome>;
 
 export interface Context {
   readonly output: Output;

@@ -11,7 +11,7 @@ export const GLOBAL_FLAGS = {
   },
   json: { type: "boolean", description: "Print JSON, for scripts" },
   quiet: { type: "boolean", alias: "q", description: "Print ids only" },
-  color: { type: "boolean", default: true, description: "--no-color: no colours [also NO_COLOR]" },
+  color: { type: "boolean", default: true, description: "No colours [also NO_COLOR]" },
   "state-dir": {
     type: "string",
     valueHint: "DIR",

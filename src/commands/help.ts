@@ -65,7 +65,7 @@ function flagSpelling(name: string, definition: ArgumentDefinition): string {
 }
 
 function described(definition: ArgumentDefinition): string {
-  const text = (definition.description ?? "").replace(/^--no-\S+: /, "");
+  const text = definition.description ?? "";
   const notes: string[] = [];
   if (isRepeatable(definition) && !isMany(definition)) notes.push("may be repeated");
   if (typeof definition.default === "string") notes.push(`default: ${definition.default}`);

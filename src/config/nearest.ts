@@ -2,11 +2,10 @@
 
 /** At most three, the nearest first; empty when nothing resembles it. */
 export function nearest(word: string, candidates: readonly string[]): string[] {
-  const limit = Math.max(1, Math.floor(word.length / 3));
   const ranked: { readonly name: string; readonly distance: number }[] = [];
   for (const name of candidates) {
     const distance = name.startsWith(word) && word.length > 1 ? 0 : editDistance(word.slice(0, 100), name);
-    if (distance <= limit) ranked.push({ name, distance });
+    if (distance <= Math.max(1, Math.floor(name.length / 3))) ranked.push({ name, distance });
   }
   ranked.sort((a, b) => a.distance - b.distance);
   return ranked.slice(0, 3).map((entry) => entry.name);

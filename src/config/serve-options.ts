@@ -96,10 +96,18 @@ export async function resolveServeOptions(flags: ServeFlags, surroundings: Surro
   const { serve } = file;
   const path = (typed: string | undefined, configured: string | undefined): string | null =>
     typed === undefined ? (configured ?? null) : absolutePath(typed, surroundings.folder, surroundings.environment);
+  const runner = path(flags.runner, serve.runner);
+  const needsDriver = Object.entries(file.classes).find(([, settings]) => settings.runner === "driver");
+  if (runner === null && needsDriver !== undefined) {
+    throw new ConfigError(
+      `"${file.path}": class.${needsDriver[0]}.runner is "driver", but there is no driver.`,
+      "Name it with --runner, or with the key runner.",
+    );
+  }
   const typedIdentities = flags.identities ?? [];
   const typedArguments = flags.runnerArgs ?? [];
   return {
-    runner: path(flags.runner, serve.runner),
+    runner,
     runnerArgs: typedArguments.length > 0 ? typedArguments : (serve.runner_arg ?? []),
     logDir: path(flags.logDir, serve.log_dir) ?? defaultLogDir(stateDir),
     stateDir,

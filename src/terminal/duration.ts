@@ -30,3 +30,9 @@ export function formatInstant(iso: string): string {
   const match = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})/.exec(iso);
   return match === null ? iso : `${match[1]} ${match[2]} UTC`;
 }
+
+/** To the minute, for a column. */
+export function formatMinute(iso: string): string {
+  const match = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})/.exec(iso);
+  return match === null ? iso : `${match[1]} ${match[2]}Z`;
+}

@@ -16,9 +16,9 @@ const COLUMNS: readonly Column[] = [
   { header: "Job", align: "right" },
   { header: "Status", align: "right" },
   { header: "Class", shrinkTo: 6 },
-  { header: "Command", shrinkTo: 12, weight: 3 },
-  { header: "Machine", shrinkTo: 8, weight: 1.2 },
-  { header: "Output", shrinkTo: 6 },
+  { header: "Command", shrinkTo: 10, weight: 2 },
+  { header: "Machine", shrinkTo: 6 },
+  { header: "Output", shrinkTo: 9, weight: 2 },
 ];
 
 export function renderJobListing(listing: { readonly counts: WireCounts; readonly rows: readonly WireRow[] }, screen: Screen): string {
@@ -51,7 +51,7 @@ function jobCells(job: WireJob, palette: Palette): string[] {
 }
 
 function matrixCells(row: Extract<WireRow, { kind: "matrix" }>, palette: Palette): string[] {
-  const jobs = row.first === row.last ? `job ${row.first}` : `jobs ${row.first}-${row.last}`;
+  const jobs = row.first === row.last ? String(row.first) : `${row.first}-${row.last}`;
   return [palette.bold(String(row.id)), countsCell(row.counts, palette), printable(row.class), printable(row.cmd), "", palette.dim(jobs)];
 }
 
@@ -62,7 +62,7 @@ function commandOf(job: WireJob): string {
 
 function outputCell(job: WireJob, palette: Palette): string {
   if (job.error !== null && job.status !== "canceled") {
-    const retried = job.retried_by === null ? "" : `, retried as ${job.retried_by}`;
+    const retried = job.retried_by === null ? "" : `, retry ${job.retried_by}`;
     const text = shortProblem(job.error) + retried;
     return job.status === "failed" || job.status === "unknown" ? palette.red(text) : palette.yellow(text);
   }

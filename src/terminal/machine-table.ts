@@ -1,34 +1,41 @@
-/** `machine ls`: Machine, Class, State, Running, Since; and what `machine check` found. */
+/** `machine ls`: Machine, Class, State, Running, Since; and under the table why some of them get no jobs. */
 import type { WireMachine } from "../protocol/methods/machine.ts";
+import type { WireProblem } from "../protocol/problem.ts";
 import { type Palette, paletteOf } from "./colour.ts";
-import { formatInstant } from "./duration.ts";
-import { machineReason } from "./job-json.ts";
+import { type Detail, renderDetails } from "./details.ts";
+import { formatMinute } from "./duration.ts";
 import type { Screen } from "./job-listing.ts";
 import { printable } from "./printable.ts";
+import { problemWords } from "./problem.ts";
 import { type Column, renderTable } from "./table.ts";
 
 const COLUMNS: readonly Column[] = [
-  { header: "Machine", shrinkTo: 12, weight: 1.5 },
+  { header: "Machine", shrinkTo: 12, weight: 2 },
   { header: "Class", shrinkTo: 6 },
   { header: "State" },
   { header: "Running", align: "right" },
   { header: "Since", shrinkTo: 10, weight: 3 },
-  { header: "Reason", shrinkTo: 8 },
 ];
 
 export function renderMachineTable(machines: readonly WireMachine[], screen: Screen): string {
   const palette = paletteOf(screen);
-  const withReasons = machines.some((machine) => machine.reason !== null);
-  const columns = withReasons ? COLUMNS : COLUMNS.slice(0, -1);
   const rows = machines.map((machine) => [
     palette.bold(printable(machine.addr)),
     printable(machine.class),
     stateCell(machine.state, palette),
     machine.running === null ? "" : String(machine.running),
-    printable(formatInstant(machine.since)),
-    machine.reason === null ? "" : machineReason(machine.reason),
+    printable(formatMinute(machine.since)),
   ]);
-  return renderTable(columns, rows, { width: screen.width, header: palette.bold }).join("\n");
+  const table = renderTable(COLUMNS, rows, { width: screen.width, header: palette.bold });
+  const reasons = machines.flatMap((machine): Detail[] =>
+    machine.reason === null ? [] : [[printable(machine.addr), reasonLines(machine.reason)]],
+  );
+  return (reasons.length === 0 ? table : [...table, "", ...renderDetails(reasons, screen.width, palette.bold)]).join("\n");
+}
+
+function reasonLines(reason: WireProblem): string {
+  const { message, hint } = problemWords(reason);
+  return hint === "" ? message : `${message}\n${hint}`;
 }
 
 function stateCell(state: WireMachine["state"], palette: Palette): string {

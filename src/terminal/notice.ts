@@ -1,4 +1,6 @@
 /** The words for warnings of a request, conditions of the server, and the reasons of `job why`. */
+import { formatInstant } from "./duration.ts";
+import { printable } from "./printable.ts";
 import { problemWords } from "./problem.ts";
 import { bare, type Data, quoted, type Wording, type Words } from "./wording.ts";
 
@@ -18,32 +20,17 @@ const NOTICE_WORDS: Readonly<Record<string, Wording>> = {
     hint: `Set it with \`j var set ${bare(data, "name", "NAME")} VALUE\` and queue again, if it was meant as a variable.`,
   }),
   // why it is not running
-  held: () => ({ message: "It is held.", hint: "Let it go with `j job unhold JID`." }),
-  "back-off": (data) => ({ message: `It waits until ${bare(data, "until", "later")}, after a failure.`, hint: "" }),
-  "retry-back-off": (data) => ({ message: `It waits until ${bare(data, "until", "later")}, after a failure.`, hint: "" }),
+  held: (data) => ({ message: `It is held${since(data)}.`, hint: "Let it go with `j job unhold JID`." }),
+  "back-off": (data) => ({ message: `It waits until ${instant(data, "until")}, after a failure.`, hint: "" }),
   "jobs-ahead": (data) => ({
-    message: `${count(data, "job")} of class ${quoted(data, "class", "its own")} ${data["count"] === "1" ? "is" : "are"} ahead of it.`,
+    message:
+      data["count"] === "1" ? "1 job of its class is ahead of it." : `${bare(data, "count", "Some")} jobs of its class are ahead of it.`,
     hint: "",
   }),
-  "machine-busy": (data) => ({
-    message: `Machine ${quoted(data, "machine", "of its class")} is busy${data["jid"] === undefined ? "" : ` with job ${bare(data, "jid", "")}`}.`,
-    hint: "",
-  }),
-  "machines-busy": (data) => ({
-    message: `${count(data, "machine")} of class ${quoted(data, "class", "its own")} ${data["count"] === "1" ? "is" : "are"} busy.`,
-    hint: "",
-  }),
-  "machine-free": (data) => ({ message: `Machine ${quoted(data, "machine", "of its class")} is free: it starts in a moment.`, hint: "" }),
-  "machine-quarantined": (data) => ({
-    message: `Machine ${quoted(data, "machine", "of its class")} is quarantined.`,
-    hint: `See \`j machine ls\`; put it back with \`j machine restore ${bare(data, "machine", "ADDR")}\`.`,
-  }),
-  "machine-unreachable": (data) => ({
-    message: `Machine ${quoted(data, "machine", "of its class")} cannot be reached.`,
-    hint: `Try \`j machine check ${bare(data, "machine", "ADDR")}\`.`,
-  }),
+  machine: (data) => machineWords(data),
+  "last-start": (data) => withStart("The last start did not happen", data),
+  "starting-paused": (data) => withStart("The server starts nothing at the moment", data),
   "not-waiting": (data) => ({ message: `It is not waiting: it is ${bare(data, "status", "past that")}.`, hint: "" }),
-  "starts-paused": () => ({ message: "The server starts nothing at the moment.", hint: "`j status` says why." }),
 };
 
 export function noticeWords(notice: Notice): Words {
@@ -51,7 +38,39 @@ export function noticeWords(notice: Notice): Words {
   return wording === undefined ? problemWords(notice) : wording(notice.data);
 }
 
-function count(data: Data, noun: string): string {
-  const number = bare(data, "count", "some");
-  return number === "1" ? `1 ${noun}` : `${number} ${noun}s`;
+function machineWords(data: Data): Words {
+  const name = `Machine ${quoted(data, "addr", "of its class")}`;
+  const running = data["running"] === undefined ? "" : ` with job ${bare(data, "running", "")}`;
+  switch (data["state"]) {
+    case "free":
+      return { message: `${name} is free.`, hint: "" };
+    case "busy":
+      return { message: `${name} is busy${running}.`, hint: "" };
+    case "unreachable":
+      return data["problem"] === undefined ? { message: `${name} cannot be reached.`, hint: "" } : ownProblem(data);
+    default:
+      return withStart(`${name} is ${bare(data, "state", "not to be used")}`, data);
+  }
+}
+
+/** A problem sent in the same record, its code under `problem`. */
+function ownProblem(data: Data): Words {
+  const { problem: code, state: _state, running: _running, ...rest } = data;
+  const facts = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, String(value)]));
+  return problemWords({ code: String(code), data: facts });
+}
+
+function withStart(start: string, data: Data): Words {
+  if (data["problem"] === undefined) return { message: `${start}.`, hint: "" };
+  const { message, hint } = ownProblem(data);
+  return { message: `${start}: ${message}`, hint };
+}
+
+function since(data: Data): string {
+  return data["since"] === undefined ? "" : ` since ${instant(data, "since")}`;
+}
+
+function instant(data: Data, key: string): string {
+  const value = data[key];
+  return value === undefined ? "later" : printable(formatInstant(String(value)));
 }

@@ -12,28 +12,28 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: `Try \`j machine check${named(data)}\`; what waits for it starts when it answers again.`,
   }),
   "host-key-unknown": (data) => ({
-    message: `The host key of ${machine(data)} is not known: it offers ${bare(data, "offered", bare(data, "fingerprint", "a key nobody vouched for"))}.`,
+    message: `The host key of ${machine(data)} is not known: it offers ${key(data)}.`,
     hint: `Compare the fingerprint, then add the key: ${bare(data, "command", "ssh-keyscan -p PORT HOST >>~/.ssh/known_hosts")}`,
   }),
   "host-key-changed": (data) => ({
-    message: `The host key of ${machine(data)} has changed: known is ${bare(data, "known", "another key")}, offered is ${bare(data, "offered", bare(data, "fingerprint", "a new one"))}.`,
-    hint: `If it was installed anew, remove the old key: ${bare(data, "command", "ssh-keygen -R HOST")}`,
+    message: `The host key of ${machine(data)} has changed: ${inFile(data)} has ${bare(data, "fingerprintOnFile", "another")}, it offers ${key(data)}.`,
+    hint: `If it was installed anew, and the fingerprint is right: ${bare(data, "command", "ssh-keygen -R HOST")}`,
   }),
   "host-key-revoked": (data) => ({
-    message: `The host key of ${machine(data)} is revoked${inFile(data)}.`,
+    message: `The host key of ${machine(data)}, ${key(data)}, is revoked in ${inFile(data)}.`,
     hint: "Do not use this machine until its keys are replaced.",
   }),
   "host-key-certificate-only": (data) => ({
-    message: `${sentenceCase(machine(data))} is known by a host certificate only, which cannot be checked.`,
+    message: `${sentenceCase(machine(data))} is known by a host certificate only (${inFile(data)}), which cannot be checked.`,
     hint: `Add its plain key: ${bare(data, "command", "ssh-keyscan -p PORT HOST >>~/.ssh/known_hosts")}`,
   }),
   "authentication-refused": (data) => ({
-    message: `${sentenceCase(machine(data))} refused every key${data["user"] === undefined ? "" : ` for user ${quoted(data, "user", "")}`}${detail(data)}.`,
+    message: `${sentenceCase(machine(data))} refused to let user ${quoted(data, "user", "named in the SSH configuration")} in: ${tried(data)}.`,
     hint: "Add your public key there (ssh-copy-id), or name a key with --identity or in ~/.ssh/config.",
   }),
   "agent-unreachable": (data) => ({
-    message: `The SSH agent ${quoted(data, "path", "named by SSH_AUTH_SOCK")} does not answer${detail(data)}.`,
-    hint: "Start the agent, or start the server without SSH_AUTH_SOCK.",
+    message: `The SSH agent ${quoted(data, "socket", "named by SSH_AUTH_SOCK")} does not answer${detail(data)}, and ${machine(data)} took no other key.`,
+    hint: "Start the agent, or start the server without SSH_AUTH_SOCK and with --identity.",
   }),
   "ssh-config-invalid": (data) => ({
     message: `The SSH configuration${data["path"] === undefined ? "" : ` ${quoted(data, "path", "")}`} cannot be used${detail(data)}.`,
@@ -65,7 +65,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "Free some space: it goes on by itself then.",
   }),
   "start-failed": (data) => ({
-    message: `The command could not be started${on(data)}${detail(data)}.`,
+    message: `The command could not be started${on(data)}${detail(data)}${data["path"] === undefined ? "" : ` (${quoted(data, "path", "")})`}.`,
     hint: "The job waits and is tried again.",
   }),
   "command-too-long": (data) => ({
@@ -77,6 +77,10 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: `Set it with \`j var set ${bare(data, "name", "NAME")} - --secret\`; the job waits for it.`,
   }),
   // the end of a run
+  "failures-in-a-row": (data) => ({
+    message: `${bare(data, "count", "Several")} failures in a row that count against it: jobs ${bare(data, "jobs", "unknown")}.`,
+    hint: `See their logs; then put it back with \`j machine restore${named(data) || " ADDR"}\`.`,
+  }),
   "nonzero-exit": (data) => ({
     message:
       data["signal"] === undefined
@@ -108,7 +112,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
   }),
   // results
   "results-missing": (data) => ({
-    message: `Nothing${on(data)} has a path that begins with ${quoted(data, "prefix", "the prefix that was printed")}.`,
+    message: `Nothing${on(data)} has a path that begins with ${quoted(data, "prefix", "the prefix that was printed")}${data["skipped"] === undefined || data["skipped"] === "" ? "" : `, but for what is no file or folder: ${quoted(data, "skipped", "")}`}.`,
     hint: "The RESULTS: line must name what the job wrote, before it exits.",
   }),
   "results-changed": (data) => ({
@@ -120,7 +124,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "Make it readable for the login user there.",
   }),
   "results-unsafe-name": (data) => ({
-    message: `The name ${quoted(data, "path", "of a file")} would lead out of the target folder, or cannot be a file's name.`,
+    message: `The name ${quoted(data, "path", "of a file")} cannot be a file's name in the target folder${detail(data)}.`,
     hint: "Nothing was copied; name results inside their folder.",
   }),
   "results-line-invalid": (data) => ({
@@ -136,7 +140,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "Let it print `RESULTS: PREFIX`, or queue it without CP_PATH.",
   }),
   "results-too-many": (data) => ({
-    message: `There are too many results${data["count"] === undefined ? "" : `: ${bare(data, "count", "")} entries`}.`,
+    message: `There are too many results: more than ${bare(data, "limit", "are allowed")}${data["what"] === undefined ? "" : ` ${bare(data, "what", "")}`}.`,
     hint: "Put them into an archive, and name that.",
   }),
   "checksum-tool-missing": (data) => ({
@@ -222,5 +226,18 @@ function to(data: Data): string {
 }
 
 function inFile(data: Data): string {
-  return data["path"] === undefined ? "" : ` in ${quoted(data, "path", "")}`;
+  const line = data["line"] === undefined ? "" : `line ${bare(data, "line", "")} of `;
+  return line + quoted(data, "file", "known_hosts");
+}
+
+function key(data: Data): string {
+  const type = data["keyType"] === undefined ? "" : `${bare(data, "keyType", "")} `;
+  return type + bare(data, "fingerprint", "a key nobody vouched for");
+}
+
+function tried(data: Data): string {
+  const offered =
+    data["tried"] === undefined || data["tried"] === "" ? "there was no key to offer" : `it refused ${bare(data, "tried", "")}`;
+  const unusable = data["unusable"] === undefined || data["unusable"] === "" ? "" : `; not usable: ${bare(data, "unusable", "")}`;
+  return offered + unusable;
 }

@@ -8,7 +8,7 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
     hint: "Use the client that came with the server: `j ping` shows both versions.",
   }),
   "bad-request": (data) => ({
-    message: `The server refused the request as malformed${detail(data)}${data["path"] === undefined ? "" : ` (at ${quoted(data, "path", "")})`}.`,
+    message: `The server refused the request as malformed${detail(data)}${data["field"] === undefined ? "" : ` (${bare(data, "field", "")} should be ${bare(data, "expected", "something else")})`}.`,
     hint: "Use the client that came with the server: `j ping` shows both versions.",
   }),
   "unknown-method": (data) => ({
@@ -89,13 +89,22 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
     hint: "Each KEY=V1,V2 needs a name of its own and at least one value.",
   }),
   "limit-exceeded": (data) => ({
-    message: `That is more than the limit of ${bare(data, "max", bare(data, "limit", "the server"))} ${bare(data, "what", "allowed")}.`,
-    hint: "Ask for less at once; queued_jobs in [limits] of config.toml raises the limit of queued jobs.",
+    message: `That is more than the limit: at most ${bare(data, "max", "a certain number of")} ${LIMITED[String(data["what"])] ?? bare(data, "what", "")}.`,
+    hint: "Ask for less at once; the limit of queued jobs is queued_jobs in [limits] of config.toml.",
   }),
   "log-missing": (data) => ({
     message: `Job ${id(data, "jid")} has no log.`,
     hint: "A log begins when the job starts; `j job why` says what it waits for.",
   }),
+};
+
+const LIMITED: Readonly<Record<string, string>> = {
+  reply: "bytes in one answer",
+  "requests-in-flight": "requests at once",
+  ids: "jobs at once",
+  "queued-jobs": "queued jobs",
+  variable: "bytes in a variable",
+  variables: "variables",
 };
 
 export function requestErrorWords(error: Pick<RequestErrorBody, "code" | "data">): Words {

@@ -24,16 +24,35 @@ export function bare(data: Data, key: string, instead: string): string {
   return value === undefined || value === "" ? instead : printable(String(value));
 }
 
-/** `: Connection refused`, when the system or the other side said something. */
+/** `: Connection refused`, when the system or the other side said something; a reason that is a code is put into words. */
 export function detail(data: Data): string {
-  const value = data["detail"] ?? data["reason"] ?? data["message"] ?? data["error"];
+  const value = data["message"] ?? data["reason"];
   const text = value === undefined ? "" : printable(String(value)).trim().replace(/\.$/, "");
-  return text === "" ? "" : `: ${text}`;
+  if (text === "") return "";
+  return `: ${(Object.hasOwn(REASONS, text) ? REASONS[text] : undefined) ?? text}`;
 }
+
+const REASONS: Readonly<Record<string, string>> = {
+  quotes: "its quotes are not closed",
+  empty: "it is empty",
+  nul: "it holds a NUL byte",
+  "name-twice": "it stands more than once",
+  "no-values": "it has no values",
+  "built-in": "the server gives it its value",
+  "secret-in-path": "a secret may not stand in a path",
+  claimed: "this run was claimed before",
+  "work-directory": "its work directory is missing",
+  "supervisor-died": "the shell that watches over it ended at once",
+  "too-long": "it is too long",
+  "not-utf8": "it is not UTF-8",
+  "leading-hyphen": "it begins with a hyphen",
+  "control-character": "it holds a control character",
+  missing: "it does not exist",
+};
 
 /** For a code that this client does not know: a newer server sent it, and it is shown as it is. */
 export function unknownCode(code: string, data: Data): Words {
-  const facts = Object.entries(data).map(([key, value]) => `${printable(key)} ${JSON.stringify(printable(String(value)))}`);
+  const facts = Object.entries(data).map(([key, value]) => `${printable(key)} "${printable(String(value))}"`);
   const what = printable(code).replaceAll("-", " ");
   return { message: `${sentenceCase(what)}${facts.length > 0 ? ` (${facts.join(", ")})` : ""}.`, hint: "" };
 }

@@ -1,5 +1,8 @@
 import { resolveServeOptions } from "../../config/serve-options.ts";
+import { SERVE_EXIT_CODES } from "../../config/serve-outcome.ts";
+import { serveFailureWords } from "../../terminal/serve-failure.ts";
 import type { Run } from "../command.ts";
+import { Failure } from "../failure.ts";
 import type { serveArguments } from "../serve.ts";
 
 export const run: Run<typeof serveArguments> = async (args, { serve, shared, surroundings, notes }) => {
@@ -26,5 +29,8 @@ export const run: Run<typeof serveArguments> = async (args, { serve, shared, sur
     },
     surroundings,
   );
-  return serve(options);
+  const outcome = await serve(options);
+  if (outcome.kind === "stopped") return 0;
+  const { message, hint } = serveFailureWords(outcome);
+  throw new Failure(outcome.code, message, hint, SERVE_EXIT_CODES[outcome.code]);
 };

@@ -1,5 +1,6 @@
 import type { Client } from "../../client/client.ts";
 import { ClientError } from "../../client/error.ts";
+import { RequestError } from "../../protocol/error.ts";
 import type { Run } from "../command.ts";
 import { Failure } from "../failure.ts";
 import type { NoArguments } from "../server.ts";
@@ -27,16 +28,14 @@ async function connectionEnd(client: Client): Promise<void> {
       // What happens until then is of no interest.
     }
   } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
+    const ended = error instanceof ClientError || (error instanceof RequestError && error.code === "shutting-down");
+    if (!ended) throw error;
   }
 }
 
 async function within(limitMs: number, ended: Promise<void>, pid: number): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const hint = `See its log; \`kill -9 ${pid}\` ends it for certain, and no job is lost.`;
-    reject(new Failure("still-running", `The server (process ${pid}) has not stopped after ${limitMs / 1_000} seconds.`, hint));
-  }, limitMs);
+  const timer = setTimeout(() => reject(stillRunning(pid)), limitMs);
   try {
     await Promise.race([ended, promise]);
   } finally {
@@ -46,7 +45,15 @@ async function within(limitMs: number, ended: Promise<void>, pid: number): Promi
 
 /** On the server's own host, so that the next server finds lock and port free; elsewhere the number means nothing. */
 async function processEnd(pid: number): Promise<void> {
-  for (let attempt = 0; attempt < 100 && isAlive(pid); attempt += 1) await Bun.sleep(20);
+  for (let waitedMs = 0; isAlive(pid); waitedMs += 20) {
+    if (waitedMs > STOP_MS_MAX) throw stillRunning(pid);
+    await Bun.sleep(20);
+  }
+}
+
+function stillRunning(pid: number): Failure {
+  const hint = `See its log; \`kill -9 ${pid}\` ends it for certain, and no job is lost.`;
+  return new Failure("still-running", `The server (process ${pid}) has not stopped after ${STOP_MS_MAX / 1_000} seconds.`, hint);
 }
 
 function isAlive(pid: number): boolean {
