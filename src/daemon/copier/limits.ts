@@ -26,6 +26,6 @@ export const COPY_LIMITS: CopyLimits = {
   prefixesMax: 1000,
   stallMs: 60_000,
   attemptsMax: 3,
-  retryDelayMs: 1000,
+  retryDelayMs: 2000,
   hashBytesPerSecondMin: 4 * 1024 * 1024,
 };

@@ -83,7 +83,10 @@ class Fetch {
     await shapeTree(this.#incoming, listing);
     const resumed = await this.#takeUpLeftovers();
     await this.#requireSpace(resumed?.bytes ?? 0);
-    await this.#transfer(listing, resumed);
+    await this.#transfer(listing, resumed).catch((error: unknown) => {
+      if (error instanceof CopyProblem && error.remedy === "changed") this.#forgetUnproved();
+      throw error;
+    });
     const wrong = [...this.#progress.values()].filter(differs);
     const first = wrong[0];
     if (first === undefined) return { listing, files: this.#fetchedFiles() };
@@ -228,7 +231,7 @@ class Fetch {
   /** What follows a changed file in a stream was cut at the wrong places: nothing without proof is kept. */
   #forgetUnproved(): void {
     for (const progress of this.#progress.values()) {
-      if (progress.received === null || progress.received === progress.expected) continue;
+      if (progress.received !== null && progress.received === progress.expected) continue;
       this.#progress.delete(progress.file.target);
       rmSync(this.#pathOf(progress.file), { force: true });
     }

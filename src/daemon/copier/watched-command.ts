@@ -31,13 +31,7 @@ export class WatchedCommand {
 
   /** @throws {CopyProblem} when the machine cannot be reached or refuses */
   static async start(options: WatchedCommandOptions): Promise<WatchedCommand> {
-    if (options.signal.aborted) throw canceled();
-    try {
-      const process = await options.shell.run(options.script, { keepInputOpen: true });
-      return new WatchedCommand(options, process);
-    } catch (error) {
-      throw asCopyProblem(error, options.shell.machine);
-    }
+    return new WatchedCommand(options, await startInTime(options));
   }
 
   private constructor(options: WatchedCommandOptions, process: ShellProcess) {
@@ -143,6 +137,28 @@ export class WatchedCommand {
     } catch {
       // The command ended or the connection died before it had read all; its end says which.
     }
+  }
+}
+
+/** A machine that does not even begin within the stall time, or only after the copy was canceled, is not waited for. */
+async function startInTime({ shell, script, signal, stallMs }: WatchedCommandOptions): Promise<ShellProcess> {
+  if (signal.aborted) throw canceled();
+  const tooLate = Promise.withResolvers<never>();
+  const abort = (): void => tooLate.reject(canceled());
+  const timer = setTimeout(() => tooLate.reject(stalled(shell.machine, stallMs)), stallMs);
+  signal.addEventListener("abort", abort, { once: true });
+  const starting = shell.run(script, { keepInputOpen: true });
+  try {
+    return await Promise.race([starting, tooLate.promise]);
+  } catch (error) {
+    void starting.then(
+      (process) => process.kill(),
+      () => null,
+    );
+    throw asCopyProblem(error, shell.machine);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
   }
 }
 
