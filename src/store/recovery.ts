@@ -122,6 +122,10 @@ function load(paths: StorePaths): Loaded {
   if (serverId === null && replayed.sequence > 0) {
     throw new StoreError("damaged", { file: paths.serverId, offset: 0, reason: "missing" });
   }
+  if (replayed.journal.lastBase < (start?.sequence ?? 0)) {
+    // A segment is begun before each snapshot; without it, what followed would go missing unnoticed.
+    throw new StoreError("damaged", { file: paths.journal, offset: 0, reason: `no segment begins at record ${start?.sequence} or later` });
+  }
   const highestPast = highestBlockIn(paths.history) * JOBS_PER_BLOCK;
   if (highestPast >= Math.max(replayed.state.nextId, 1)) {
     const reason = `the journal and snapshots know ids up to ${replayed.state.nextId - 1}, the history has later ones`;

@@ -21,6 +21,8 @@ import type { Secrets } from "./secrets.ts";
 import { writeSnapshot } from "./snapshot/snapshot-file.ts";
 import { asStoreError, type StoreNote } from "./store-error.ts";
 
+const JOBS_PER_TURN = 10_000;
+
 export interface StoreParts {
   readonly paths: StorePaths;
   readonly lock: DirectoryLock;
@@ -124,7 +126,7 @@ export class Store {
   private async snapshotNow(state: State, sequence: number): Promise<readonly Job[]> {
     const { journal, history, paths } = this.parts;
     await journal.rotate();
-    const ended = [...state.jobs.values()].filter((job) => isEnded(job.state));
+    const ended = await endedJobs(state);
     await history.write(ended, sequence);
     if (sequence === this.snapshotSequence && sequence > 0) return ended;
     await writeSnapshot(paths, { state, sequence });
@@ -149,4 +151,15 @@ export class Store {
       throw asStoreError(error, paths.journal);
     }
   }
+}
+
+/** A pass over all live jobs, which may be 200,000: the event loop gets its turn on the way. */
+async function endedJobs(state: State): Promise<readonly Job[]> {
+  const ended: Job[] = [];
+  let passed = 0;
+  for (const job of state.jobs.values()) {
+    if (isEnded(job.state)) ended.push(job);
+    if (++passed % JOBS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return ended;
 }

@@ -25,7 +25,11 @@ interface Outcome {
 function run(command: readonly string[]): Outcome {
   const { stdout, stderr, exitCode } = Bun.spawnSync([...command]);
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: exit ${exitCode}\n${stderr}`);
-  const lines = stdout.toString().trim().split("\n").map((line) => line.split(" "));
+  const lines = stdout
+    .toString()
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" "));
   const refusals = lines.filter(([kind]) => kind === "refused");
   return {
     acknowledged: lines.filter(([kind]) => kind === "ack").map(([, value]) => Number(value)),
@@ -37,7 +41,8 @@ function run(command: readonly string[]): Outcome {
 function values(folder: string): readonly number[] {
   const found: number[] = [];
   const visit = (_: number, events: readonly Event[]) => {
-    for (const event of events) if (event.kind === "variable-set" && event.variable.kind === "plain") found.push(Number.parseInt(event.variable.value, 10));
+    for (const event of events)
+      if (event.kind === "variable-set" && event.variable.kind === "plain") found.push(Number.parseInt(event.variable.value, 10));
   };
   expect(readJournal({ folder, after: 0, visit }).torn).toBeNull();
   return found;
@@ -116,13 +121,35 @@ describe.if(strace !== null)("a system call that fails", () => {
     expect(values(folder)).toEqual([...acknowledged, ...second.acknowledged]);
   });
 
+  test("nothing is acknowledged before its sync has returned, nor a segment used before its name is on the disk", async () => {
+    using scratch = new Scratch();
+    const folder = await journalIn(scratch);
+    const trace = ["-f", "-qq", "-y", "-o", scratch.path("trace"), "-e", "trace=fdatasync,fsync,pwrite64,rename,write"];
+    run([strace ?? "", ...trace, process.execPath, PROGRAM, folder, "1", "10", "1"]);
+    const calls = readFileSync(scratch.path("trace"), "latin1").split("\n");
+    const order = calls.flatMap((line): string | string[] => {
+      if (line.includes("EXPJOURN")) return "header";
+      if (/fdatasync.*= 0|fdatasync resumed.*= 0/.test(line)) return "data synced";
+      if (/fsync\(\d+<[^>]*\.new>.*= 0/.test(line)) return "header synced";
+      if (/fsync\(\d+<[^>]*journal>.*= 0/.test(line)) return "folder synced";
+      if (line.includes("rename(")) return "renamed";
+      if (line.includes("pwrite64(")) return "written";
+      return line.includes('"ack ') ? "acknowledged" : [];
+    });
+    const record = ["written", "data synced", "acknowledged"];
+    const records = Array.from({ length: 10 }, () => record).flat();
+    expect(order).toEqual(["header", "header synced", "renamed", "folder synced", ...records]);
+  });
+
   test("one sync serves all who wait: 64 at once need a fraction of the syncs", async () => {
     using scratch = new Scratch();
     const folder = await journalIn(scratch);
     const trace = ["-f", "-qq", "-o", scratch.path("trace"), "-e", "trace=fdatasync"];
     const { acknowledged } = run([strace ?? "", ...trace, process.execPath, PROGRAM, folder, "1", "1280", "64"]);
     expect(acknowledged).toHaveLength(1280);
-    const syncs = readFileSync(scratch.path("trace"), "latin1").split("\n").filter((line) => line.includes("fdatasync(")).length;
+    const syncs = readFileSync(scratch.path("trace"), "latin1")
+      .split("\n")
+      .filter((line) => line.includes("fdatasync(")).length;
     expect(syncs).toBeGreaterThan(0);
     expect(syncs).toBeLessThan(1280 / 10);
   });

@@ -8,7 +8,19 @@ import type { Problem } from "../../src/core/problem.ts";
 import type { AnsweredRequest, State, Variable } from "../../src/core/state.ts";
 import { rebuildIndexes } from "../../src/store/snapshot/indexes.ts";
 
-const awkward = fc.constantFrom("", "constructor", "it's \"x\"", "a\\b", "line\r\nline", "\t\u0000\u001b[31m\u007f\u0085", "''' \"\"\"", "# no comment", "日本🧪", "true", "2026-01-01");
+const awkward = fc.constantFrom(
+  "",
+  "constructor",
+  'it\'s "x"',
+  "a\\b",
+  "line\r\nline",
+  "\t\u0000\u001b[31m\u007f\u0085",
+  "''' \"\"\"",
+  "# no comment",
+  "日本🧪",
+  "true",
+  "2026-01-01",
+);
 const text = fc.oneof(awkward, fc.string({ unit: "binary", maxLength: 40 }), fc.string({ maxLength: 10 }));
 const name = fc.oneof(fc.constant("constructor"), fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,8}$/)).filter((it) => it !== "__proto__");
 const time = fc.integer({ min: 0, max: 4_102_444_800_000 });
@@ -34,7 +46,15 @@ const results = fc.record({
 });
 
 const ended: fc.Arbitrary<JobState> = fc.oneof(
-  fc.record({ kind: fc.constant("done" as const), run, startedAt: time, endedAt: time, prefixes, results: orNull(results), warning: orNull(problem) }),
+  fc.record({
+    kind: fc.constant("done" as const),
+    run,
+    startedAt: time,
+    endedAt: time,
+    prefixes,
+    results: orNull(results),
+    warning: orNull(problem),
+  }),
   fc.record({
     kind: fc.constant("failed" as const),
     run,
@@ -114,7 +134,10 @@ const machine: fc.Arbitrary<Machine> = fc.record({
       since: time,
       reason: fc.oneof(
         fc.record({ kind: fc.constant("problem" as const), problem }),
-        fc.record({ kind: fc.constant("failures" as const), failures: fc.array(fc.record({ jid: id, at: time, exitCode: fc.nat(255) }), { maxLength: 3 }) }),
+        fc.record({
+          kind: fc.constant("failures" as const),
+          failures: fc.array(fc.record({ jid: id, at: time, exitCode: fc.nat(255) }), { maxLength: 3 }),
+        }),
       ),
     }),
   ),
@@ -157,7 +180,9 @@ export const state: fc.Arbitrary<State> = fc
     nextSlot: id,
     nextFreeOrder: id,
     counts,
-    jobs: jobs(fc.oneof({ weight: 3, arbitrary: live }, ended), fc.oneof(fc.nat(40), id), 30).map((list) => IntMap.from(list.map((job) => [job.jid, job] as const))),
+    jobs: jobs(fc.oneof({ weight: 3, arbitrary: live }, ended), fc.oneof(fc.nat(40), id), 30).map((list) =>
+      IntMap.from(list.map((job) => [job.jid, job] as const)),
+    ),
     machines: fc
       .uniqueArray(machine, { selector: (item) => item.addr, maxLength: 5 })
       .map((list) => IntMap.from(list.map((item, slot) => [slot, { ...item, slot }] as const))),
@@ -167,7 +192,9 @@ export const state: fc.Arbitrary<State> = fc
       .map((list) => IntMap.from(list.map((item) => [item.id, item] as const))),
     variables: fc.array(variable, { maxLength: 4 }).map((list) => TextMap.from(list.map((item) => [item.name, item] as const))),
     templates: fc
-      .dictionary(text, fc.record({ succeededOn: fc.array(text, { maxLength: 3 }), failedOn: fc.array(text, { maxLength: 3 }) }), { maxKeys: 3 })
+      .dictionary(text, fc.record({ succeededOn: fc.array(text, { maxLength: 3 }), failedOn: fc.array(text, { maxLength: 3 }) }), {
+        maxKeys: 3,
+      })
       .map((record) => TextMap.from(Object.entries(record))),
     requests: fc.array(request, { maxLength: 4 }).map((list) => TextMap.from(list.map((item) => [item.id, item] as const))),
   })

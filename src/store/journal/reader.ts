@@ -21,6 +21,8 @@ export interface TornTail {
 export interface JournalReading {
   /** The last valid sequence; 0 when there is no journal. */
   readonly lastSequence: number;
+  /** The base of the last segment. */
+  readonly lastBase: number;
   /** The last segment, to be synced before what was read is called durable. */
   readonly lastSegment: string | null;
   readonly torn: TornTail | null;
@@ -44,7 +46,7 @@ export function readJournal(question: JournalQuestion): JournalReading {
   const first = segments[0];
   if (first === undefined) {
     if (question.after > 0) throw damaged(question.folder, 0, `the journal is missing; the snapshot is of record ${question.after}`);
-    return { lastSequence: 0, lastSegment: null, torn: null };
+    return { lastSequence: 0, lastBase: 0, lastSegment: null, torn: null };
   }
   if (first.header.base > question.after) {
     throw damaged(first.path, 0, `records ${question.after + 1} to ${first.header.base} are missing`);
@@ -56,11 +58,11 @@ export function readJournal(question: JournalQuestion): JournalReading {
     if (next !== undefined && next.header.base <= question.after) continue;
     end = readSegment(segment, next ?? null, question);
   }
+  const last = segments[segments.length - 1] ?? first;
   if (end.lastSequence < question.after) {
-    const last = segments[segments.length - 1] ?? first;
     throw damaged(last.path, end.torn?.offset ?? 0, `ends at record ${end.lastSequence}; the snapshot is of record ${question.after}`);
   }
-  return { lastSequence: end.lastSequence, lastSegment: segments[segments.length - 1]?.path ?? null, torn: end.torn };
+  return { lastSequence: end.lastSequence, lastBase: last.header.base, lastSegment: last.path, torn: end.torn };
 }
 
 interface SegmentEnd {

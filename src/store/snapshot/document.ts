@@ -17,7 +17,8 @@ import { StoreError } from "../store-error.ts";
 
 const FOOTER = /^# end: sequence = (\d+), jobs = (\d+), sha256 = ([0-9a-f]{64})\n$/;
 const FORMAT_LINE = /^format = (\d+)$/m;
-/** About how much is made and written before others get their turn. */
+/** How much is made before it is written, in time and in text: then others get their turn. */
+const SLICE_MS = 5;
 const CHUNK_CHARACTERS = 256 * 1024;
 
 export interface Footer {
@@ -68,11 +69,13 @@ export async function writeDocument(
       await replacement.write(bytes);
     };
     let chunk = "";
+    let began = performance.now();
     for (const piece of pieces) {
       chunk += piece;
-      if (chunk.length < CHUNK_CHARACTERS) continue;
+      if (chunk.length < CHUNK_CHARACTERS && performance.now() - began < SLICE_MS) continue;
       await put(chunk);
       chunk = "";
+      began = performance.now();
     }
     await put(chunk);
     const { sequence, jobs } = footer();

@@ -22,7 +22,9 @@ const common = {
   created: time,
 };
 const run = { run: v.string(), machine: v.string(), log: v.string(), err_log: v.string() };
-const stop = optionalField(v.strictObject({ cause: v.picklist(["user", "timeout", "machine-removed"]), at: time, forget: v.optional(v.boolean(), false) }));
+const stop = optionalField(
+  v.strictObject({ cause: v.picklist(["user", "timeout", "machine-removed"]), at: time, forget: v.optional(v.boolean(), false) }),
+);
 const prefixes = v.array(v.string());
 const results = optionalField(
   v.strictObject({
@@ -92,12 +94,15 @@ export const jobSchema = v.variant("state", [
 
 type JobTable = v.InferOutput<typeof jobSchema>;
 
+/** So that making one table takes no longer than a millisecond or two. */
+const JOBS_PER_TABLE_MAX = 10_000;
+
 /** Tables of consecutive jobs, in ascending order of their ids. */
 export function* encodeJobs(jobs: Iterable<Job>, specNumber: (spec: JobSpec) => number): Generator<TomlTable> {
   let group: { readonly first: Job; readonly spec: number; count: number } | null = null;
   for (const job of jobs) {
     const spec = specNumber(job.spec);
-    if (group !== null && group.spec === spec && continues(group.first, group.count, job)) {
+    if (group !== null && group.spec === spec && group.count < JOBS_PER_TABLE_MAX && continues(group.first, group.count, job)) {
       group.count++;
       continue;
     }

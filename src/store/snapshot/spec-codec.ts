@@ -46,8 +46,8 @@ export class SpecNumbers {
     return number;
   }
 
-  tables(): readonly TomlTable[] {
-    return this.found.map(encodeSpec);
+  *tables(): Generator<TomlTable> {
+    for (const [number, spec] of this.found.entries()) yield encodeSpec(spec, number);
   }
 }
 

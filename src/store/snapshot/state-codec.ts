@@ -30,7 +30,7 @@ import { SpecNumbers, specSchema } from "./spec-codec.ts";
 
 export const SNAPSHOT_FORMAT = 1;
 /** Tables made at once: a few milliseconds. */
-const TABLES_PER_PIECE = 200;
+const TABLES_PER_PIECE = 100;
 
 const HEADER = `# What expjobserver knows, as of the journal record named below. Made for reading too: times are UTC.
 # The last line vouches for all before it: an edited copy is refused. Secret values are not in here.
@@ -143,12 +143,15 @@ export function decodeAllJobs(tables: JobTables, specTables: SpecTables): IntMap
   return jobs;
 }
 
-/** An array of tables, a piece at a time. */
+/** An array of tables, a piece at a time; an empty one after each table, so that the writer can look at its watch. */
 export function* section(name: string, tables: Iterable<TomlTable>): Generator<string> {
   let piece: TomlTable[] = [];
   for (const table of tables) {
     piece.push(table);
-    if (piece.length < TABLES_PER_PIECE) continue;
+    if (piece.length < TABLES_PER_PIECE) {
+      yield "";
+      continue;
+    }
     yield `\n${stringify({ [name]: piece })}`;
     piece = [];
   }
