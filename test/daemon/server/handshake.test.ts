@@ -69,6 +69,7 @@ test("a hello that is not complete gets no byte, however it begins", async () =>
     expect({ length, bytes: peer.receivedBytes, closed: peer.closed }).toEqual({ length, bytes: 0, closed: false });
   }
   expect(other.receivedBytes).toBe(0);
+  expect(server.errors).toEqual([]);
 });
 
 test("random bytes get no byte", async () => {
