@@ -3,17 +3,15 @@
  * command. The only place that ends the process, and the only one that knows both the client and the daemon.
  */
 import { basename } from "node:path";
-import type { Serve } from "./commands/context.ts";
-import { isOldCall } from "./commands/old-call.ts";
-import { root } from "./commands/root.ts";
-import { runCommandLine } from "./commands/run.ts";
-
-const serve: Serve = async (options) => (await import("./daemon/serve.ts")).serve(options);
 
 async function main(argv: readonly string[]): Promise<number> {
-  const program = { root, environment: process.env, folder: process.cwd(), serve };
-  const calledAsClient = basename(process.argv0) === "j";
-  return runCommandLine(argv, { ...program, oldCall: !calledAsClient && isOldCall(argv) });
+  const { runCommandLine } = await import("./commands/run.ts");
+  return runCommandLine(argv, {
+    environment: process.env,
+    folder: process.cwd(),
+    calledAsClient: basename(process.argv0) === "j",
+    serve: async (options) => (await import("./daemon/serve.ts")).serve(options),
+  });
 }
 
 process.exit(await main(process.argv.slice(2)));

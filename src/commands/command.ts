@@ -1,30 +1,9 @@
 /**
- * What a command is: its words and flags, as light data (for parsing, help and completions), and a module that
- * is loaded only when it runs. The shapes are citty's, with repeated flags and rest words added.
+ * What a command is: its words and flags as light data (for parsing, help and completions), and a module that
+ * is loaded only when it runs.
  */
-import type { BooleanArgDef, PositionalArgDef, StringArgDef } from "citty";
+import type { Arguments, ArgumentsDefinition } from "./argument.ts";
 import type { Context } from "./context.ts";
-
-export type ArgumentDefinition =
-  | BooleanArgDef
-  /** `repeat`: may stand more than once. `many`: takes all words up to the next flag. */
-  | (StringArgDef & { readonly repeat?: true; readonly many?: true })
-  /** `rest`: takes all words that are left; it stands last. */
-  | (PositionalArgDef & { readonly rest?: true });
-export type ArgumentsDefinition = Readonly<Record<string, ArgumentDefinition>>;
-
-type ValueOf<D> = D extends { rest: true } | { repeat: true } | { many: true }
-  ? readonly string[]
-  : D extends { type: "boolean" }
-    ? boolean | undefined
-    : D extends { default: string }
-      ? string
-      : D extends { type: "positional"; required: false }
-        ? string | undefined
-        : D extends { type: "positional" }
-          ? string
-          : string | undefined;
-export type Arguments<A extends ArgumentsDefinition> = { readonly [K in keyof A]: ValueOf<A[K]> };
 
 /** Sends, prints and answers with the exit code. */
 export type Run<A extends ArgumentsDefinition> = (args: Arguments<A>, context: Context) => Promise<number>;

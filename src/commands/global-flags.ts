@@ -1,7 +1,7 @@
 /** The flags that every command takes, before or after its name. */
 
 import { DEFAULT_ADDRESS } from "../config/defaults.ts";
-import type { ArgumentsDefinition } from "./command.ts";
+import type { ArgumentsDefinition } from "./argument.ts";
 
 export const GLOBAL_FLAGS = {
   address: {

@@ -1,5 +1,6 @@
 /** `--help` of every level, from the definitions: each argument with its default, and one example. */
-import type { ArgumentDefinition, Group, Leaf } from "./command.ts";
+import type { ArgumentDefinition } from "./argument.ts";
+import type { Group, Leaf } from "./command.ts";
 import { GLOBAL_FLAGS } from "./global-flags.ts";
 import { aliasesOf, hintOf, isMany, isNegatable, isRepeatable, isRest, wordName } from "./parse.ts";
 

@@ -1,15 +1,7 @@
-/** The words and flags of `machine`. */
-import { type ArgumentsDefinition, entryOf, type Group, leaf } from "./command.ts";
+/** The commands of `machine`, as help and parsing need them: what runs them is loaded when it is called. */
+import { entryOf, type Group, leaf } from "./command.ts";
+import { addArguments, checkArguments, listArguments, moveArguments, removeArguments, restoreArguments } from "./machine/arguments.ts";
 
-const which = {
-  machine: { type: "string", alias: "m", valueHint: "ADDR", repeat: true, description: "A machine, as it was added" },
-  class: { type: "string", alias: "c", valueHint: "CLASS", repeat: true, description: "All machines of a class" },
-  file: { type: "string", alias: "f", valueHint: "FILE", repeat: true, description: "The machines in a file, one a line" },
-} as const satisfies ArgumentsDefinition;
-
-export const listArguments = {
-  class: { type: "string", alias: "c", valueHint: "CLASS", description: "Only this class [default: all]" },
-} as const satisfies ArgumentsDefinition;
 const list = leaf({
   name: "ls",
   summary: "Lists the pool: Machine, Class, State, Running, Since.",
@@ -18,14 +10,6 @@ const list = leaf({
   load: () => import("./machine/ls.ts"),
 });
 
-export const addArguments = {
-  words: {
-    type: "positional",
-    valueHint: "ADDR... CLASS",
-    rest: true,
-    description: "Machines (HOST, HOST:PORT, user@HOST, local, local/NAME), and their class",
-  },
-} as const satisfies ArgumentsDefinition;
 const add = leaf({
   name: "add",
   summary: "Puts machines in the pool. One already there moves class, and keeps its running job.",
@@ -35,7 +19,6 @@ const add = leaf({
   load: () => import("./machine/add.ts"),
 });
 
-export const removeArguments = which;
 const remove = leaf({
   name: "rm",
   summary: "Takes machines out of the pool. A job that runs there is canceled.",
@@ -44,10 +27,6 @@ const remove = leaf({
   load: () => import("./machine/rm.ts"),
 });
 
-export const moveArguments = {
-  ...which,
-  "new-class": { type: "positional", description: "The class they move to" },
-} as const satisfies ArgumentsDefinition;
 const move = leaf({
   name: "mv",
   summary: "Moves machines to another class, without touching what runs there; ends a quarantine.",
@@ -56,9 +35,6 @@ const move = leaf({
   load: () => import("./machine/mv.ts"),
 });
 
-export const checkArguments = {
-  addrs: { type: "positional", valueHint: "ADDR", rest: true, required: false, description: "Machines [default: all]" },
-} as const satisfies ArgumentsDefinition;
 const check = leaf({
   name: "check",
   summary: "Tries to reach each machine now, and says what is wrong.",
@@ -68,9 +44,6 @@ const check = leaf({
   load: () => import("./machine/check.ts"),
 });
 
-export const restoreArguments = {
-  addrs: { type: "positional", valueHint: "ADDR", rest: true, description: "Quarantined machines" },
-} as const satisfies ArgumentsDefinition;
 const restore = leaf({
   name: "restore",
   summary: "Puts quarantined machines back to work.",

@@ -1,30 +1,7 @@
-/** The words and flags of `job matrix`. */
-import { MATRIX_FAILURES_MAX } from "../config/defaults.ts";
-import { type ArgumentsDefinition, entryOf, type Group, leaf } from "./command.ts";
+/** The commands of `job matrix`, as help and parsing need them: what runs them is loaded when it is called. */
+import { entryOf, type Group, leaf } from "./command.ts";
+import { addArguments, csvArguments, listArguments } from "./matrix/arguments.ts";
 
-export const addArguments = {
-  class: { type: "positional", description: "Class of the machines they run on" },
-  cmd: { type: "positional", description: "The command, in quotes, with a {KEY} for each variable" },
-  words: {
-    type: "positional",
-    valueHint: "[CP_PATH] KEY=V1,V2,...",
-    rest: true,
-    description: "Folder for results, then the variables with their values; a comma in a value is written \\,",
-  },
-  times: { type: "string", alias: "x", valueHint: "N", default: "1", description: "Queue each combination N times" },
-  timeout: {
-    type: "string",
-    valueHint: "T",
-    description: "Stop each after 90s, 15m, 1h34m or 2d; a bare number is minutes [default: never]",
-  },
-  "max-failures": {
-    type: "string",
-    valueHint: "N",
-    default: String(MATRIX_FAILURES_MAX),
-    description: "Give up after N failures of a combination; 0: no limit",
-  },
-  notify: { type: "boolean", description: "Notify when they end" },
-} as const satisfies ArgumentsDefinition;
 const add = leaf({
   name: "add",
   summary: "Queues one job for each combination of values, the last variable fastest. Failures are retried.",
@@ -34,9 +11,6 @@ const add = leaf({
   load: () => import("./matrix/add.ts"),
 });
 
-export const listArguments = {
-  id: { type: "positional", description: "The id of the matrix" },
-} as const satisfies ArgumentsDefinition;
 const list = leaf({
   name: "ls",
   summary: "Lists the jobs of a matrix.",
@@ -45,10 +19,6 @@ const list = leaf({
   load: () => import("./matrix/ls.ts"),
 });
 
-export const csvArguments = {
-  ...listArguments,
-  "excel-safe": { type: "boolean", description: "Put a ' before cells that a spreadsheet would take for a formula" },
-} as const satisfies ArgumentsDefinition;
 const csv = leaf({
   name: "csv",
   summary: "Prints a matrix as CSV: jid, its variables, status, machine, duration, results path; one row a cell, its last attempt.",

@@ -5,7 +5,8 @@
  */
 
 import { nearest } from "../config/nearest.ts";
-import type { ArgumentDefinition, ArgumentsDefinition, Group, Leaf } from "./command.ts";
+import type { ArgumentDefinition, ArgumentsDefinition } from "./argument.ts";
+import type { Group, Leaf } from "./command.ts";
 import { UsageError } from "./failure.ts";
 import { GLOBAL_FLAGS, type GlobalFlags } from "./global-flags.ts";
 

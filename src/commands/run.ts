@@ -1,28 +1,27 @@
 /** From a command line to an exit code: parse, call, and put every error into words. Nothing here ends the process. */
 import type { Environment } from "../config/paths.ts";
-import type { Group } from "./command.ts";
 import { type Context, createContext, type Serve } from "./context.ts";
 import { UsageError } from "./failure.ts";
-import { readOldCall } from "./old-call.ts";
+import { isOldCall, readOldCall } from "./old-call.ts";
 import { createOutput, type Output } from "./output.ts";
 import { type Parsed, type ParsedCall, parseCommandLine, wantsJson } from "./parse.ts";
+import { root } from "./root.ts";
 
 export interface Program {
-  readonly root: Group;
   readonly environment: Environment;
   /** The working directory. */
   readonly folder: string;
   readonly serve: Serve;
-  /** The words are DRIVER LOG_DIR …, as the old server was called. */
-  readonly oldCall: boolean;
+  /** By the name `j`: then the words are never the old call of the server. */
+  readonly calledAsClient: boolean;
 }
 
 /** @returns the exit code of cli.md */
 export async function runCommandLine(argv: readonly string[], program: Program): Promise<number> {
   let output = createOutput({ json: wantsJson(argv), quiet: false, colour: true }, program.environment);
   try {
-    const { argv: words, notes } = program.oldCall ? readOldCall(argv) : { argv, notes: [] };
-    const parsed = await parseCommandLine(program.root, words);
+    const { argv: words, notes } = !program.calledAsClient && isOldCall(argv) ? readOldCall(argv) : { argv, notes: [] };
+    const parsed = await parseCommandLine(root, words);
     if (parsed.kind === "call") {
       output = createOutput(parsed.globals, program.environment);
       return await call(parsed, createContext(contextParts(parsed, program, { output, notes })));

@@ -1,8 +1,6 @@
-/** The words and flags of the commands about the server itself, but for `serve`. */
-import { type ArgumentsDefinition, leaf } from "./command.ts";
-
-const NO_ARGUMENTS = {} as const satisfies ArgumentsDefinition;
-export type NoArguments = typeof NO_ARGUMENTS;
+/** The commands about the server itself, but for `serve`. */
+import { leaf } from "./command.ts";
+import { linkArguments, NO_ARGUMENTS } from "./server/arguments.ts";
 
 export const ping = leaf({
   name: "ping",
@@ -32,9 +30,6 @@ export const stop = leaf({
   load: () => import("./server/stop.ts"),
 });
 
-export const linkArguments = {
-  dir: { type: "positional", required: false, description: "Where to make it [default: beside the executable]" },
-} as const satisfies ArgumentsDefinition;
 export const link = leaf({
   name: "link",
   summary: "Makes the symlink `j` to this executable: called by that name it is the client.",

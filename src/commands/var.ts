@@ -1,11 +1,7 @@
-/** The words and flags of `var`. */
-import { type ArgumentsDefinition, entryOf, type Group, leaf } from "./command.ts";
+/** The commands of `var`, as help and parsing need them: what runs them is loaded when it is called. */
+import { entryOf, type Group, leaf } from "./command.ts";
+import { listArguments, removeArguments, setArguments } from "./var/arguments.ts";
 
-export const setArguments = {
-  name: { type: "positional", description: "Letters, digits and _" },
-  value: { type: "positional", description: "Its value; `-` reads it from stdin, so that it stays out of the shell history" },
-  secret: { type: "boolean", description: "Mask it in every listing, log, file name and notification" },
-} as const satisfies ArgumentsDefinition;
 const set = leaf({
   name: "set",
   summary: "Sets a variable, for the placeholder {NAME} of the commands queued from now on.",
@@ -14,7 +10,6 @@ const set = leaf({
   load: () => import("./var/set.ts"),
 });
 
-export const listArguments = {} as const satisfies ArgumentsDefinition;
 const list = leaf({
   name: "ls",
   summary: "Lists the variables; secrets are masked.",
@@ -23,9 +18,6 @@ const list = leaf({
   load: () => import("./var/ls.ts"),
 });
 
-export const removeArguments = {
-  names: { type: "positional", valueHint: "NAME", rest: true, description: "Variables to remove" },
-} as const satisfies ArgumentsDefinition;
 const remove = leaf({
   name: "rm",
   summary: "Removes variables. Jobs that are queued keep the values they were given.",

@@ -52,31 +52,22 @@ function reason(data: Data, known: readonly string[]): string {
   return text === undefined || known.includes(String(text)) ? "" : ` (${bare(data, "reason", "")})`;
 }
 
+const TOKEN_FAULTS: Readonly<Record<string, string>> = {
+  missing: "does not exist",
+  "foreign-owner": "belongs to another user",
+  "readable-by-others": "is readable by others",
+  "not-a-file": "is not a file",
+  malformed: "holds no token",
+};
+
 function tokenMessage(data: Data): string {
-  const file = `The token file ${quoted(data, "path", "of the server")}`;
-  switch (data["reason"]) {
-    case "missing":
-      return `${file} does not exist.`;
-    case "foreign-owner":
-      return `${file} belongs to another user.`;
-    case "readable-by-others":
-      return `${file} is readable by others.`;
-    case "not-a-file":
-      return `${file} is not a file.`;
-    case "malformed":
-      return `${file} holds no token.`;
-    default:
-      return `${file} cannot be read.`;
-  }
+  const fault = TOKEN_FAULTS[String(data["reason"])] ?? "cannot be read";
+  return `The token file ${quoted(data, "path", "of the server")} ${fault}.`;
 }
 
 function tokenHint(data: Data): string {
-  switch (data["reason"]) {
-    case "missing":
-      return "Start the server with `expjobserver serve --detach`, or name its state folder with --state-dir.";
-    case "readable-by-others":
-      return `Close it to others: chmod 600 ${bare(data, "path", "TOKEN")}`;
-    default:
-      return "Name the state folder of your own server with --state-dir.";
-  }
+  if (data["reason"] === "missing")
+    return "Start the server with `expjobserver serve --detach`, or name its state folder with --state-dir.";
+  if (data["reason"] === "readable-by-others") return `Close it to others: chmod 600 ${bare(data, "path", "TOKEN")}`;
+  return "Name the state folder of your own server with --state-dir.";
 }

@@ -41,16 +41,10 @@ export function noticeWords(notice: Notice): Words {
 function machineWords(data: Data): Words {
   const name = `Machine ${quoted(data, "addr", "of its class")}`;
   const running = data["running"] === undefined ? "" : ` with job ${bare(data, "running", "")}`;
-  switch (data["state"]) {
-    case "free":
-      return { message: `${name} is free.`, hint: "" };
-    case "busy":
-      return { message: `${name} is busy${running}.`, hint: "" };
-    case "unreachable":
-      return data["problem"] === undefined ? { message: `${name} cannot be reached.`, hint: "" } : ownProblem(data);
-    default:
-      return withStart(`${name} is ${bare(data, "state", "not to be used")}`, data);
-  }
+  if (data["state"] === "free") return { message: `${name} is free.`, hint: "" };
+  if (data["state"] === "busy") return { message: `${name} is busy${running}.`, hint: "" };
+  if (data["state"] === "unreachable" && data["problem"] !== undefined) return ownProblem(data);
+  return withStart(`${name} is ${bare(data, "state", "not to be used")}`, data);
 }
 
 /** A problem sent in the same record, its code under `problem`. */

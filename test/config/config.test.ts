@@ -20,7 +20,7 @@ function configFile(text: string): string {
   return path;
 }
 
-const surroundings = { environment: { HOME: "/home/ada" }, folder: "/work" };
+const surroundings = { environment: { HOME: "/home/user" }, folder: "/lab" };
 
 function serveOptions(text: string, flags: ServeFlags = {}) {
   return resolveServeOptions({ config: configFile(text), ...flags }, surroundings);
@@ -78,21 +78,21 @@ describe("serve options", () => {
 
   test("prefer flags to environment to file to defaults", async () => {
     const config = configFile('address = "127.0.0.1:1"\nstate_dir = "/from-file"\nrunner = "/file"');
-    const environment = { HOME: "/home/ada", EXPJOBSERVER_ADDRESS: "127.0.0.1:2", EXPJOBSERVER_CONFIG: config };
-    const fromFile = await resolveClientOptions({}, { environment: { HOME: "/home/ada", EXPJOBSERVER_CONFIG: config }, folder: "/work" });
+    const environment = { HOME: "/home/user", EXPJOBSERVER_ADDRESS: "127.0.0.1:2", EXPJOBSERVER_CONFIG: config };
+    const fromFile = await resolveClientOptions({}, { environment: { HOME: "/home/user", EXPJOBSERVER_CONFIG: config }, folder: "/lab" });
     expect(fromFile).toEqual({ address: { host: "127.0.0.1", port: 1 }, tokenFile: "/from-file/token" });
-    const fromEnvironment = await resolveServeOptions({}, { environment, folder: "/work" });
+    const fromEnvironment = await resolveServeOptions({}, { environment, folder: "/lab" });
     expect(fromEnvironment).toMatchObject({ address: { port: 2 }, stateDir: "/from-file", runner: "/file", configFile: config });
-    const fromFlags = await resolveServeOptions({ address: "127.0.0.1:3", stateDir: "s", runner: "r" }, { environment, folder: "/work" });
-    expect(fromFlags).toMatchObject({ address: { port: 3 }, stateDir: "/work/s", runner: "/work/r", logDir: "/work/s/logs" });
+    const fromFlags = await resolveServeOptions({ address: "127.0.0.1:3", stateDir: "s", runner: "r" }, { environment, folder: "/lab" });
+    expect(fromFlags).toMatchObject({ address: { port: 3 }, stateDir: "/lab/s", runner: "/lab/r", logDir: "/lab/s/logs" });
   });
 
   test("follow the XDG variables, but not relative or empty ones", async () => {
-    const at = (environment: Record<string, string>) => resolveClientOptions({}, { environment, folder: "/work" });
-    expect((await at({ HOME: "/home/ada" })).tokenFile).toBe("/home/ada/.local/state/expjobserver/token");
-    expect((await at({ HOME: "/home/ada", XDG_STATE_HOME: "/xdg" })).tokenFile).toBe("/xdg/expjobserver/token");
-    expect((await at({ HOME: "/home/ada", XDG_STATE_HOME: "xdg" })).tokenFile).toBe("/home/ada/.local/state/expjobserver/token");
-    expect((await at({ HOME: "/home/ada", EXPJOBSERVER_STATE_DIR: "" })).tokenFile).toBe("/home/ada/.local/state/expjobserver/token");
+    const at = (environment: Record<string, string>) => resolveClientOptions({}, { environment, folder: "/lab" });
+    expect((await at({ HOME: "/home/user" })).tokenFile).toBe("/home/user/.local/state/expjobserver/token");
+    expect((await at({ HOME: "/home/user", XDG_STATE_HOME: "/xdg" })).tokenFile).toBe("/xdg/expjobserver/token");
+    expect((await at({ HOME: "/home/user", XDG_STATE_HOME: "xdg" })).tokenFile).toBe("/home/user/.local/state/expjobserver/token");
+    expect((await at({ HOME: "/home/user", EXPJOBSERVER_STATE_DIR: "" })).tokenFile).toBe("/home/user/.local/state/expjobserver/token");
   });
 
   test("of a class start from the defaults", async () => {

@@ -21,7 +21,7 @@ export function wireJob(changes: Partial<WireJob> = {}): WireJob {
     retry_of: null,
     retried_by: null,
     variables: { SIZE: "4", MODE: "linear" },
-    cp_results: "/home/ada/results",
+    cp_results: "/home/user/results",
     results: [],
     results_path: null,
     files: null,
@@ -55,7 +55,7 @@ export const LISTING: { readonly counts: WireCounts; readonly rows: readonly Wir
       last: 269,
       counts: { ...NO_COUNTS, done: 248, failed: 4, canceled: 12 },
     },
-    row({ jid: 270, status: "done", machine: MACHINE, duration: 3_235, results_path: "/home/ada/results/270-bench" }),
+    row({ jid: 270, status: "done", machine: MACHINE, duration: 3_235, results_path: "/home/user/results/270-bench" }),
     row({
       jid: 271,
       status: "running",
@@ -104,7 +104,7 @@ export const MATRIX: WireMatrix = {
   id: 5,
   class: "c220g5",
   cmd: "bench --size {SIZE} --mode {MODE}",
-  cp_results: "/home/ada/results",
+  cp_results: "/home/user/results",
   keys: [
     { name: "SIZE", values: ["1", "2,5"] },
     { name: "MODE", values: ["linear", "quadratic"] },

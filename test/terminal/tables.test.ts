@@ -32,7 +32,17 @@ describe("the job listing", () => {
 
   test("never cuts ids, states or Ready at 80 columns", () => {
     const text = renderJobListing(LISTING, plain(80));
-    for (const part of ["Done (53m55s)", "Running (12m5s)", "Failed (2m1s)", "248D 4F 12C", "Ready", "exit 3, retry 275", "6-269", "270", "277"])
+    for (const part of [
+      "Done (53m55s)",
+      "Running (12m5s)",
+      "Failed (2m1s)",
+      "248D 4F 12C",
+      "Ready",
+      "exit 3, retry 275",
+      "6-269",
+      "270",
+      "277",
+    ])
       expect(text).toContain(part);
   });
 
@@ -77,7 +87,7 @@ describe("every other listing is drawn as before", () => {
         started: "2026-11-22T20:00:00.000Z",
         ended: "2026-11-22T20:01:01.000Z",
         files: [{ path: "a/b.csv", bytes: 1_234_567, sha256: "ab".repeat(32) }],
-        log: "/home/ada/logs/7-bench",
+        log: "/home/user/logs/7-bench",
         attempt: 2,
         retry_of: 3,
       });

@@ -60,13 +60,13 @@ describe("words", () => {
       keyType: "ssh-ed25519",
       fingerprint: "SHA256:new",
       fingerprintOnFile: "SHA256:old",
-      file: "/home/ada/.ssh/known_hosts",
+      file: "/home/user/.ssh/known_hosts",
       line: "3",
       command: "ssh-keygen -R node7",
     };
     expect(problemWords({ code: "host-key-changed", data })).toEqual({
       message:
-        'The host key of "node7:22" has changed: line 3 of "/home/ada/.ssh/known_hosts" has SHA256:old, it offers ssh-ed25519 SHA256:new.',
+        'The host key of "node7:22" has changed: line 3 of "/home/user/.ssh/known_hosts" has SHA256:old, it offers ssh-ed25519 SHA256:new.',
       hint: "If it was installed anew, and the fingerprint is right: ssh-keygen -R node7",
     });
     expect(requestErrorWords({ code: "bad-command", data: { reason: "empty" } }).message).toBe("The command cannot be used: it is empty.");

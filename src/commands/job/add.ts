@@ -1,8 +1,9 @@
+/** `job add`: queues one job or many. */
 import type { Run } from "../command.ts";
 import { parseId } from "../ids.ts";
-import type { addArguments } from "../job.ts";
 import { idRange, idsFrom, warnAll } from "../report.ts";
 import { absoluteOrNull, checkedCommand, parseCount, parseRetry, parseTime } from "../values.ts";
+import type { addArguments } from "./arguments.ts";
 
 export const run: Run<typeof addArguments> = async (args, { output, surroundings, withClient }) => {
   const request = {

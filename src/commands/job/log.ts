@@ -1,13 +1,15 @@
+/** `job log`: the path of a log, or the log itself in a pager; following it is in follow.ts. */
 import { existsSync } from "node:fs";
 import { RequestError } from "../../protocol/error.ts";
 import type { Result } from "../../protocol/methods.ts";
 import { printable } from "../../terminal/printable.ts";
-import type { Arguments, Run } from "../command.ts";
+import type { Arguments } from "../argument.ts";
+import type { Run } from "../command.ts";
 import type { Context } from "../context.ts";
 import { Failure, UsageError } from "../failure.ts";
 import { parseIds } from "../ids.ts";
-import type { logArguments } from "../job.ts";
 import { reportMissing, reportRefused } from "../report.ts";
+import type { logArguments } from "./arguments.ts";
 import { followLog } from "./follow.ts";
 
 type Log = Result<"job.logs">["logs"][number];

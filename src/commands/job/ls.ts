@@ -1,12 +1,13 @@
+/** `job ls`: the listing, which comes in chunks. */
 import type { WireRow } from "../../protocol/methods/job.ts";
 import { jobJson } from "../../terminal/job-json.ts";
 import { renderJobListing } from "../../terminal/job-listing.ts";
 import type { Run } from "../command.ts";
 import { UsageError } from "../failure.ts";
 import { parseIds } from "../ids.ts";
-import type { listArguments } from "../job.ts";
 import { reportMissing } from "../report.ts";
 import { parseCount } from "../values.ts";
+import type { listArguments } from "./arguments.ts";
 
 export const run: Run<typeof listArguments> = async (args, { output, withClient }) => {
   const after = args.after ?? false;

@@ -1,6 +1,7 @@
+/** `job rm`: cancels jobs, and forgets them when told to. */
 import type { Run } from "../command.ts";
 import { parseIds } from "../ids.ts";
-import type { removeArguments } from "../job.ts";
+import type { removeArguments } from "./arguments.ts";
 import { reportChanged } from "./changed.ts";
 
 export const run: Run<typeof removeArguments> = async (args, { output, withClient }) => {

@@ -1,9 +1,10 @@
+/** `job show`: everything about some jobs. */
 import { renderJobDetails } from "../../terminal/job-details.ts";
 import { jobJson } from "../../terminal/job-json.ts";
 import type { Run } from "../command.ts";
 import { parseIds } from "../ids.ts";
-import type { showArguments } from "../job.ts";
 import { reportMissing } from "../report.ts";
+import type { showArguments } from "./arguments.ts";
 
 export const run: Run<typeof showArguments> = async (args, { output, withClient }) => {
   const ids = parseIds(args.ids);

@@ -1,6 +1,7 @@
+/** `job unhold`: lets held jobs go. */
 import type { Run } from "../command.ts";
 import { parseIds } from "../ids.ts";
-import type { holdArguments } from "../job.ts";
+import type { holdArguments } from "./arguments.ts";
 import { reportChanged } from "./changed.ts";
 
 export const run: Run<typeof holdArguments> = async (args, { output, withClient }) => {

@@ -1,10 +1,11 @@
+/** `job wait`: blocks until jobs have ended; its exit code says how. */
 import { jobJson } from "../../terminal/job-json.ts";
 import { renderJobTable } from "../../terminal/job-listing.ts";
 import type { Run } from "../command.ts";
 import { parseIds } from "../ids.ts";
-import type { waitArguments } from "../job.ts";
 import { reportMissing } from "../report.ts";
 import { parseTime } from "../values.ts";
+import type { waitArguments } from "./arguments.ts";
 
 const TIMED_OUT = 124;
 const ENDED: readonly string[] = ["done", "failed", "canceled"];

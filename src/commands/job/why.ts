@@ -1,9 +1,10 @@
+/** `job why`: the reasons why jobs do not run. */
 import { renderWhy } from "../../terminal/job-why.ts";
 import { noticeWords } from "../../terminal/notice.ts";
 import type { Run } from "../command.ts";
 import { parseIds } from "../ids.ts";
-import type { whyArguments } from "../job.ts";
 import { reportMissing } from "../report.ts";
+import type { whyArguments } from "./arguments.ts";
 
 export const run: Run<typeof whyArguments> = async (args, { output, withClient }) => {
   const ids = parseIds(args.ids);

@@ -1,7 +1,8 @@
+/** `machine add`: puts machines in the pool. */
 import { printable } from "../../terminal/printable.ts";
 import type { Run } from "../command.ts";
 import { UsageError } from "../failure.ts";
-import type { addArguments } from "../machine.ts";
+import type { addArguments } from "./arguments.ts";
 
 export const run: Run<typeof addArguments> = async ({ words }, { output, withClient }) => {
   const addrs = words.slice(0, -1);

@@ -1,7 +1,8 @@
+/** `machine check`: tries to reach machines now; exits with 1 when one cannot be used. */
 import { renderChecks } from "../../terminal/machine-check.ts";
 import { problemWords } from "../../terminal/problem.ts";
 import type { Run } from "../command.ts";
-import type { checkArguments } from "../machine.ts";
+import type { checkArguments } from "./arguments.ts";
 
 export const run: Run<typeof checkArguments> = async ({ addrs }, { output, withClient }) => {
   const { results } = await withClient((client) => client.call("machine.check", { addrs: [...addrs] }));

@@ -1,7 +1,8 @@
+/** `machine mv`: moves machines to another class. */
 import { printable } from "../../terminal/printable.ts";
 import type { Run } from "../command.ts";
-import type { moveArguments } from "../machine.ts";
 import { reportRefused } from "../report.ts";
+import type { moveArguments } from "./arguments.ts";
 import { missingMachine, namedMachines } from "./named.ts";
 
 export const run: Run<typeof moveArguments> = async (args, { output, surroundings, withClient }) => {

@@ -1,7 +1,8 @@
+/** `machine restore`: ends a quarantine. */
 import { RequestError } from "../../protocol/error.ts";
 import type { Run } from "../command.ts";
-import type { restoreArguments } from "../machine.ts";
 import { reportRefused } from "../report.ts";
+import type { restoreArguments } from "./arguments.ts";
 
 export const run: Run<typeof restoreArguments> = async ({ addrs }, { output, withClient }) => {
   const { failed } = await withClient((client) => client.call("machine.restore", { addrs: [...addrs] }));

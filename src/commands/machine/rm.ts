@@ -1,7 +1,8 @@
+/** `machine rm`: takes machines out of the pool. */
 import { printable } from "../../terminal/printable.ts";
 import type { Run } from "../command.ts";
-import type { removeArguments } from "../machine.ts";
 import { reportRefused } from "../report.ts";
+import type { removeArguments } from "./arguments.ts";
 import { missingMachine, namedMachines } from "./named.ts";
 
 export const run: Run<typeof removeArguments> = async (args, { output, surroundings, withClient }) => {

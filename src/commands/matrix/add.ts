@@ -1,7 +1,8 @@
+/** `job matrix add`: queues one job for each combination of values. */
 import type { Run } from "../command.ts";
-import type { addArguments } from "../matrix.ts";
 import { idRange, idsFrom, warnAll } from "../report.ts";
 import { absoluteOrNull, checkedCommand, parseCount, parseRetry, parseTime } from "../values.ts";
+import type { addArguments } from "./arguments.ts";
 import { parseMatrixWords } from "./keys.ts";
 
 export const run: Run<typeof addArguments> = async (args, { output, surroundings, withClient }) => {

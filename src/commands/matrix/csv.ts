@@ -1,9 +1,10 @@
+/** `job matrix csv`: a matrix as CSV, one row a cell, its last attempt. */
 import type { WireJob } from "../../protocol/methods/job.ts";
 import type { WireMatrix } from "../../protocol/methods/matrix.ts";
 import { printableLines } from "../../terminal/printable.ts";
 import type { Run } from "../command.ts";
 import { parseId } from "../ids.ts";
-import type { csvArguments } from "../matrix.ts";
+import type { csvArguments } from "./arguments.ts";
 import { readMatrix } from "./read.ts";
 
 export const run: Run<typeof csvArguments> = async (args, { output, withClient }) => {

@@ -1,8 +1,9 @@
+/** `job matrix ls`: the jobs of a matrix. */
 import { jobJson } from "../../terminal/job-json.ts";
 import { renderMatrixListing } from "../../terminal/matrix-listing.ts";
 import type { Run } from "../command.ts";
 import { parseId } from "../ids.ts";
-import type { listArguments } from "../matrix.ts";
+import type { listArguments } from "./arguments.ts";
 import { readMatrix } from "./read.ts";
 
 export const run: Run<typeof listArguments> = async (args, { output, withClient }) => {

@@ -1,9 +1,10 @@
+/** `link`: makes the symlink `j`; it replaces nothing but an older link to expjobserver. */
 import { lstatSync, readlinkSync, statSync, symlinkSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { absolutePath } from "../../config/paths.ts";
 import type { Run } from "../command.ts";
 import { Failure } from "../failure.ts";
-import type { linkArguments } from "../server.ts";
+import type { linkArguments } from "./arguments.ts";
 
 export const run: Run<typeof linkArguments> = async (args, { output, surroundings }) => {
   const executable = process.execPath;

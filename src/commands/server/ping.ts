@@ -1,7 +1,8 @@
+/** `ping`: a round trip to the server. */
 import { formatMilliseconds } from "../../terminal/duration.ts";
 import { printable } from "../../terminal/printable.ts";
 import type { Run } from "../command.ts";
-import type { NoArguments } from "../server.ts";
+import type { NoArguments } from "./arguments.ts";
 
 export const run: Run<NoArguments> = async (_args, { output, withClient }) => {
   const { version, durationMs } = await withClient(async (client) => {

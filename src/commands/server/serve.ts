@@ -1,9 +1,10 @@
+/** `serve`: settles the options, hands over to the daemon, and words how it ended. */
 import { resolveServeOptions } from "../../config/serve-options.ts";
 import { SERVE_EXIT_CODES } from "../../config/serve-outcome.ts";
 import { serveFailureWords } from "../../terminal/serve-failure.ts";
 import type { Run } from "../command.ts";
 import { Failure } from "../failure.ts";
-import type { serveArguments } from "../serve.ts";
+import type { serveArguments } from "./serve-arguments.ts";
 
 export const run: Run<typeof serveArguments> = async (args, { serve, shared, surroundings, notes }) => {
   const options = await resolveServeOptions(

@@ -1,9 +1,10 @@
+/** `stop`: asks the server to stop, and waits until it has. */
 import type { Client } from "../../client/client.ts";
 import { ClientError } from "../../client/error.ts";
 import { RequestError } from "../../protocol/error.ts";
 import type { Run } from "../command.ts";
 import { Failure } from "../failure.ts";
-import type { NoArguments } from "../server.ts";
+import type { NoArguments } from "./arguments.ts";
 
 const STOP_MS_MAX = 30_000;
 

@@ -1,6 +1,7 @@
+/** `var ls`: names and values, secrets masked by the server. */
 import { renderVariableTable } from "../../terminal/variable-table.ts";
 import type { Run } from "../command.ts";
-import type { listArguments } from "../var.ts";
+import type { listArguments } from "./arguments.ts";
 
 export const run: Run<typeof listArguments> = async (_args, { output, withClient }) => {
   const { variables } = await withClient((client) => client.call("variable.list", {}));

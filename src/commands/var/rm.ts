@@ -1,7 +1,8 @@
+/** `var rm`: removes variables. */
 import { RequestError } from "../../protocol/error.ts";
 import type { Run } from "../command.ts";
 import { reportRefused } from "../report.ts";
-import type { removeArguments } from "../var.ts";
+import type { removeArguments } from "./arguments.ts";
 
 export const run: Run<typeof removeArguments> = async ({ names }, { output, withClient }) => {
   const { missing } = await withClient((client) => client.call("variable.remove", { names: [...names] }));

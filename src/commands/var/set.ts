@@ -1,6 +1,7 @@
+/** `var set`: sets a variable, its value from the line or from stdin. */
 import type { Run } from "../command.ts";
 import { UsageError } from "../failure.ts";
-import type { setArguments } from "../var.ts";
+import type { setArguments } from "./arguments.ts";
 
 const VALUE_BYTES_MAX = 65_536;
 

@@ -1,0 +1,36 @@
+/** The words and flags of `machine`: what each command takes. */
+import type { ArgumentsDefinition } from "../argument.ts";
+
+const which = {
+  machine: { type: "string", alias: "m", valueHint: "ADDR", repeat: true, description: "A machine, as it was added" },
+  class: { type: "string", alias: "c", valueHint: "CLASS", repeat: true, description: "All machines of a class" },
+  file: { type: "string", alias: "f", valueHint: "FILE", repeat: true, description: "The machines in a file, one a line" },
+} as const satisfies ArgumentsDefinition;
+
+export const listArguments = {
+  class: { type: "string", alias: "c", valueHint: "CLASS", description: "Only this class [default: all]" },
+} as const satisfies ArgumentsDefinition;
+
+export const addArguments = {
+  words: {
+    type: "positional",
+    valueHint: "ADDR... CLASS",
+    rest: true,
+    description: "Machines (HOST, HOST:PORT, user@HOST, local, local/NAME), and their class",
+  },
+} as const satisfies ArgumentsDefinition;
+
+export const removeArguments = which;
+
+export const moveArguments = {
+  ...which,
+  "new-class": { type: "positional", description: "The class they move to" },
+} as const satisfies ArgumentsDefinition;
+
+export const checkArguments = {
+  addrs: { type: "positional", valueHint: "ADDR", rest: true, required: false, description: "Machines [default: all]" },
+} as const satisfies ArgumentsDefinition;
+
+export const restoreArguments = {
+  addrs: { type: "positional", valueHint: "ADDR", rest: true, description: "Quarantined machines" },
+} as const satisfies ArgumentsDefinition;
