@@ -1,0 +1,79 @@
+/**
+ * Writes docs/job-states.md from the table of transitions, so that the page cannot say anything else than
+ * the code. `bun scripts/state-diagram.ts` after a change of src/core/transitions.ts; a test compares.
+ */
+import { join, resolve } from "node:path";
+import type { JobStateKind } from "../src/core/job.ts";
+import { type JobEventKind, stateDiagram, TRANSITIONS } from "../src/core/transitions.ts";
+
+export const jobStatesPath = join(resolve(import.meta.dir, ".."), "docs/job-states.md");
+
+const states: Readonly<Record<JobStateKind, string>> = {
+  waiting: "In the queue. With a back-off it is not handed out before a certain time.",
+  held: "Kept from starting until it is let go.",
+  starting: "Given to a machine, and that is on disk; whether it has started is not known yet. Shown as running.",
+  running: "Seen to run.",
+  copying: "Exited with 0 and named results; the machine stays busy until they are here.",
+  unknown: "Proven neither alive nor ended. The machine is free only if nothing of it runs any more.",
+  done: "Exited with 0, and the results that it was to give are here.",
+  failed: "Another exit code, a signal, the timeout, or results that could not be copied.",
+  canceled: "Ended because a person wanted it.",
+};
+
+const events: Readonly<Record<JobEventKind, string>> = {
+  "job-held": "A person holds the job.",
+  "job-unheld": "A person lets it go.",
+  "job-due": "The back-off is over.",
+  "job-starting": "The scheduler gives it to a machine, under a new run id.",
+  "job-started": "The runner saw it start.",
+  "job-not-started": "It is proven that this run never started; the job goes back to the queue.",
+  "job-stop-requested": "A person, the timeout or the removal of the machine asks for its end; the end itself is waited for.",
+  "job-copying": "It exited with 0 and named results that are to be copied.",
+  "job-done": "It ended well: exited with 0, and the copy, if one was to be made, is complete.",
+  "job-failed":
+    "It ended badly. The same record holds whether that counts against the machine, and the retry, which is a new job that is waiting.",
+  "job-canceled": "It is over because that was asked for: before it started, by an end that was observed, or because a person insisted.",
+  "job-lost": "It cannot be proven alive or ended; or, when unknown already, nothing of it runs any more.",
+  "job-found": "It is alive after all, or its end was found.",
+  "job-forgotten": "A person wants no record of it.",
+  "job-results-changed": "Its results were fetched, or moved, after it had ended.",
+};
+
+/** The page as it should be. */
+export function jobStatesPage(): string {
+  return `# The states of a job
+
+Made from the table in \`src/core/transitions.ts\` by \`scripts/state-diagram.ts\`; a test fails when this page is out of date.
+An event that is not drawn at a state is refused by \`apply\`. Its name is the one in the journal.
+
+\`\`\`mermaid
+${stateDiagram().trimEnd()}
+\`\`\`
+
+| State | What it means |
+| --- | --- |
+${rows(states).join("\n")}
+
+| Event | What happened | At |
+| --- | --- | --- |
+${rows(events)
+  .map((row, index) => `${row} ${transitionsOf(Object.keys(events)[index] ?? "")} |`)
+  .join("\n")}
+`;
+}
+
+function rows(words: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(words).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
+}
+
+function transitionsOf(event: string): string {
+  return Object.entries(TRANSITIONS)
+    .filter(([, targets]) => event in targets)
+    .map(([from]) => from)
+    .join(", ");
+}
+
+if (import.meta.main) {
+  await Bun.write(jobStatesPath, jobStatesPage());
+  console.log(`wrote ${jobStatesPath}`);
+}
