@@ -167,7 +167,7 @@ class StorageWatch {
 
 async function closeStore(store: Store, { daemon, storage, log }: Pick<Door, "daemon" | "storage" | "log">): Promise<void> {
   try {
-    await store.close(storage.failed ? null : daemon.engine.state);
+    await store.close(storage.failed ? null : daemon.engine);
   } catch (error) {
     log.error(`the last snapshot was not written, the journal has everything: ${String(error)}`);
   }

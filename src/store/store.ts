@@ -18,7 +18,7 @@ import type { JournalWriter } from "./journal/writer.ts";
 import type { DirectoryLock } from "./lock.ts";
 import type { StorePaths } from "./paths.ts";
 import type { Secrets } from "./secrets.ts";
-import { writeSnapshot } from "./snapshot/snapshot-file.ts";
+import { type Snapshot, writeSnapshot } from "./snapshot/snapshot-file.ts";
 import { asStoreError, type StoreNote } from "./store-error.ts";
 
 const JOBS_PER_TURN = 10_000;
@@ -105,17 +105,18 @@ export class Store {
 
   /**
    * Waits for what is under way, writes a last snapshot if anything has changed, and lets go of the directory,
-   * also when that snapshot fails. @param state what is durable; null leaves the journal to speak for itself
+   * also when that snapshot fails. @param last what is durable, with its last record; null leaves the journal to
+   * speak for itself
    */
-  close(state: State | null): Promise<void> {
-    this.closing ??= this.closeNow(state);
+  close(last: Snapshot | null): Promise<void> {
+    this.closing ??= this.closeNow(last);
     return this.closing;
   }
 
-  private async closeNow(state: State | null): Promise<void> {
+  private async closeNow(last: Snapshot | null): Promise<void> {
     const { journal, lock } = this.parts;
     try {
-      if (state !== null && journal.durableSequence !== this.snapshotSequence) await this.snapshot(state, journal.durableSequence);
+      if (last !== null && last.sequence !== this.snapshotSequence) await this.snapshot(last.state, last.sequence);
       await this.snapshotting;
     } finally {
       await journal.close();

@@ -39,7 +39,7 @@ describe("the snapshot", () => {
       { kind: "machine-unreachable", at: 2, addr: "b", problem: { code: "unreachable", data: {} } },
       { kind: "jobs-added", at: 3, first: 0, count: 5, spec: specOf("x", "run {A}"), timeoutSeconds: null, tag: null },
       { kind: "job-held", at: 4, jid: 3 },
-      { kind: "job-starting", at: 5, jid: 0, run: { runId: "r", machine: "a", log: "l", errLog: "e" } },
+      { kind: "job-starting", at: 5, jid: 0, run: { runId: "r", machine: "a", log: "l", errLog: "e" }, bootId: null },
     ] as const;
     const before = applyAll(EMPTY_STATE, events);
     expect(plain(roundTrip(before, 1))).toEqual(plain(before));

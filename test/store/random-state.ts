@@ -79,7 +79,7 @@ const live: fc.Arbitrary<JobState> = fc.oneof(
   fc.record({ kind: fc.constant("waiting" as const), since: time, notBefore: orNull(time), problem: orNull(problem) }),
   fc.record({ kind: fc.constant("waiting" as const), since: fc.constant(7), notBefore: fc.constant(null), problem: fc.constant(null) }),
   fc.record({ kind: fc.constant("held" as const), since: fc.constantFrom(7, 8) }),
-  fc.record({ kind: fc.constant("starting" as const), run, since: time, stop }),
+  fc.record({ kind: fc.constant("starting" as const), run, since: time, stop, bootId: fc.option(fc.uuid(), { nil: null }) }),
   fc.record({ kind: fc.constant("running" as const), run, startedAt: time, stop }),
   fc.record({ kind: fc.constant("copying" as const), run, startedAt: time, exitedAt: time, prefixes }),
   fc.record({ kind: fc.constant("unknown" as const), run, startedAt: orNull(time), since: time, problem, holdsMachine: fc.boolean() }),

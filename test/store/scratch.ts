@@ -44,7 +44,7 @@ export function jobsAdded(first: number, count: number): Event {
 export function jobDone(jid: number): readonly Event[] {
   const at = 1_800_000_000_000;
   return [
-    { kind: "job-starting", at, jid, run: { runId: `r${jid}`, machine: "m", log: "/l", errLog: "/e" } },
+    { kind: "job-starting", at, jid, run: { runId: `r${jid}`, machine: "m", log: "/l", errLog: "/e" }, bootId: null },
     { kind: "job-started", at: at + 1, jid },
     { kind: "job-done", at: at + 2, jid, prefixes: [], results: null, warning: null },
   ];

@@ -46,7 +46,7 @@ export class Session {
   }
 
   async close(): Promise<State> {
-    await this.store.close(this.state);
+    await this.store.close({ state: this.state, sequence: this.store.sequence });
     return this.state;
   }
 }

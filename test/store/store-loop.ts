@@ -32,7 +32,7 @@ for (let round = 1; rounds === "0" || round <= Number(rounds); round++) {
   }
 }
 await snapshot;
-await store.close(state);
+await store.close({ state, sequence: store.sequence });
 writeSync(1, "end\n");
 
 async function append(events: readonly Event[]): Promise<void> {

@@ -45,7 +45,7 @@ export const jobSchema = v.variant("state", [
     problem: optionalField(problemSchema),
   }),
   v.strictObject({ ...common, state: v.literal("held"), since: time }),
-  v.strictObject({ ...common, ...run, state: v.literal("starting"), since: time, stop }),
+  v.strictObject({ ...common, ...run, state: v.literal("starting"), since: time, stop, boot: optionalField(v.string()) }),
   v.strictObject({ ...common, ...run, state: v.literal("running"), started: time, stop }),
   v.strictObject({ ...common, ...run, state: v.literal("copying"), started: time, exited: time, prefixes }),
   v.strictObject({
@@ -183,7 +183,12 @@ function encodeState(state: JobState): Record<string, TomlValue | null> {
     case "held":
       return { since: toDate(state.since) };
     case "starting":
-      return { ...encodeRun(state.run), since: toDate(state.since), stop: mapNullable(state.stop, encodeStop) };
+      return {
+        ...encodeRun(state.run),
+        since: toDate(state.since),
+        stop: mapNullable(state.stop, encodeStop),
+        boot: state.bootId,
+      };
     case "running":
       return { ...encodeRun(state.run), started: toDate(state.startedAt), stop: mapNullable(state.stop, encodeStop) };
     case "copying":
@@ -233,7 +238,7 @@ function decodeState(fields: JobTable): JobState {
     case "held":
       return { kind: "held", since: fields.since };
     case "starting":
-      return { kind: "starting", run: decodeRun(fields), since: fields.since, stop: fields.stop };
+      return { kind: "starting", run: decodeRun(fields), since: fields.since, stop: fields.stop, bootId: fields.boot };
     case "running":
       return { kind: "running", run: decodeRun(fields), startedAt: fields.started, stop: fields.stop };
     case "copying":
