@@ -11,10 +11,7 @@ export function addJobs(state: State, added: readonly Job[]): State {
   const nextId = Math.max(state.nextId, (added[added.length - 1]?.jid ?? -1) + 1);
   for (const [className, members] of grouped(added.filter(isReady), (job) => job.spec.class)) {
     const queue = ready.get(className) ?? IntMap.empty<true>();
-    ready = ready.set(
-      className,
-      queue.setAll(members.map((job) => [job.jid, true])),
-    );
+    ready = ready.set(className, queue.setAll(members.map((job) => [job.jid, true])));
   }
   for (const [id, members] of grouped(added, (job) => job.matrix?.id ?? null)) {
     const matrix = id === null ? undefined : matrices.get(id);

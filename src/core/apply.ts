@@ -107,7 +107,7 @@ function stateAfter(state: JobState, event: StateChange): JobState {
     case "job-due":
       return { kind: "waiting", since: event.at, notBefore: null, problem: state.kind === "waiting" ? state.problem : null };
     case "job-starting":
-      return { kind: "starting", run: event.run, since: event.at, stop: null };
+      return { kind: "starting", run: event.run, since: event.at, stop: null, bootId: event.bootId };
     case "job-not-started":
       return { kind: "waiting", since: event.at, notBefore: event.notBefore, problem: event.problem };
     case "job-started": {

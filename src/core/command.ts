@@ -85,6 +85,8 @@ export interface Context {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly limits: Limits;
+  /** Of the server's host. A run directory here that nobody claimed proves nothing after a reboot. null: not known. */
+  readonly bootId: string | null;
 }
 
 export interface Limits {

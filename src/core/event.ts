@@ -24,7 +24,14 @@ export type Event =
   | { readonly kind: "job-unheld"; readonly at: number; readonly jid: number }
   /** The back-off is over. */
   | { readonly kind: "job-due"; readonly at: number; readonly jid: number }
-  | { readonly kind: "job-starting"; readonly at: number; readonly jid: number; readonly run: Run }
+  | {
+      readonly kind: "job-starting";
+      readonly at: number;
+      readonly jid: number;
+      readonly run: Run;
+      /** Of the server's host at that time. */
+      readonly bootId: string | null;
+    }
   | { readonly kind: "job-started"; readonly at: number; readonly jid: number }
   /** Proven: the run id was claimed by us or never left this process. */
   | {

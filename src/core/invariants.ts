@@ -1,6 +1,6 @@
 /** What is true of every state that can be reached. Checked after every event in tests and by `expjobserver check`. */
 import { addCounts, isReady } from "./apply-job.ts";
-import { isEnded, occupiedMachine } from "./job.ts";
+import { isEnded, type Job, type JobCounts, occupiedMachine } from "./job.ts";
 import { canTakeJobs, jobOn } from "./machine.ts";
 import { machineAt, type State } from "./state.ts";
 
@@ -51,11 +51,20 @@ function* indexViolations(state: State): Generator<string> {
   for (const job of ready) {
     if (state.ready.get(job.spec.class)?.has(job.jid) !== true) yield `job ${job.jid} is ready but not listed`;
   }
-  const live = addCounts([...state.jobs.values()].filter((job) => !isEnded(job.state)));
+  const live = [...state.jobs.values()].filter((job) => !isEnded(job.state));
+  yield* countViolations("", state.counts, live);
+  const members = Map.groupBy(live, (job) => job.matrix?.id);
+  for (const matrix of state.matrices.values())
+    yield* countViolations(` of matrix ${matrix.id}`, matrix.counts, members.get(matrix.id) ?? []);
+}
+
+/** Ended jobs are counted wherever they are; only the live ones can be compared. */
+function* countViolations(of: string, counts: JobCounts, live: readonly Job[]): Generator<string> {
+  const are = addCounts(live);
   for (const kind of ["waiting", "held", "running", "copying", "unknown"] as const) {
-    if (live[kind] !== state.counts[kind]) yield `${state.counts[kind]} jobs are counted as ${kind}, ${live[kind]} are`;
+    if (are[kind] !== counts[kind]) yield `${counts[kind]} jobs${of} are counted as ${kind}, ${are[kind]} are`;
   }
   for (const kind of ["done", "failed", "canceled"] as const) {
-    if (state.counts[kind] < 0) yield `the count of ${kind} jobs is negative`;
+    if (counts[kind] < 0) yield `the count of ${kind} jobs${of} is negative`;
   }
 }

@@ -70,6 +70,8 @@ export interface StartingState {
   readonly run: Run;
   readonly since: number;
   readonly stop: StopRequest | null;
+  /** Of the server's host when it was decided: a run directory that a reboot left without a claim was lost, not unused. */
+  readonly bootId: string | null;
 }
 
 export interface RunningState {

@@ -18,7 +18,8 @@ export function schedule(state: State, context: Context, newRun: NewRun): readon
       const slot = slots.next();
       const machine = slot.done === true ? undefined : state.machines.get(slot.value);
       if (machine === undefined) break;
-      events.push({ kind: "job-starting", at: context.now, jid, run: newRun({ state, job, machine: machine.addr }) });
+      const run = newRun({ state, job, machine: machine.addr });
+      events.push({ kind: "job-starting", at: context.now, jid, run, bootId: context.bootId });
     }
   }
   return events;

@@ -21,6 +21,7 @@ import { Results } from "./results.ts";
 import { commandLine } from "./run-program.ts";
 import { DriverRunner } from "./runner/driver.ts";
 import { LocalRunner } from "./runner/local.ts";
+import { hostBootId } from "./runner/process-identity.ts";
 import { listRunDirectories, removeRunDirectory, runDirectoryName } from "./runner/run-directory.ts";
 import type { CallerLimits } from "./runner/runner.ts";
 import { SshRunner } from "./runner/ssh-runner.ts";
@@ -76,6 +77,7 @@ export class Daemon {
       append: (events) => store.append(events),
       now: Date.now,
       limits: limitsOf(serve),
+      bootId: hostBootId(),
       newRun: (start) => this.newRun(start),
       mayDispatch: () => this.dispatching && this.gate.open,
       perform: (effect) => this.perform(effect),

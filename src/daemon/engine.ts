@@ -24,6 +24,8 @@ export interface EngineOptions {
   readonly append: (events: readonly Event[]) => Promise<number>;
   readonly now: () => number;
   readonly limits: Limits;
+  /** Of this host. */
+  readonly bootId: string | null;
   readonly newRun: NewRun;
   /** May the scheduler hand out jobs now? */
   readonly mayDispatch: () => boolean;
@@ -190,7 +192,7 @@ export class Engine {
   }
 
   private context(): Context {
-    return { now: this.options.now(), limits: this.options.limits };
+    return { now: this.options.now(), limits: this.options.limits, bootId: this.options.bootId };
   }
 }
 

@@ -126,7 +126,12 @@ export class Runs {
         // One that was seen to start and of which nothing is left did start: it must not run again by itself.
         await this.options.observe(
           job.state.kind === "starting"
-            ? { kind: "run-not-started", jid, runId, problem: problem("start-failed", { message: "the server stopped before it was started" }) }
+            ? {
+                kind: "run-not-started",
+                jid,
+                runId,
+                problem: problem("start-failed", { message: "the server stopped before it was started" }),
+              }
             : { kind: "run-lost", jid, runId, problem: problem("run-directory-gone"), sessionEmpty: true },
         );
         return;
@@ -199,7 +204,8 @@ export class Runs {
 }
 
 function nameOf(job: Job, run: Run): RunName {
-  return { jid: job.jid, command: 0, runId: run.runId, machine: run.machine };
+  const bootId = job.state.kind === "starting" ? job.state.bootId : null;
+  return { jid: job.jid, command: 0, runId: run.runId, machine: run.machine, ...(bootId === null ? {} : { hostBootId: bootId }) };
 }
 
 function logOf(run: Run): RunLog {

@@ -40,7 +40,7 @@ export class Lab {
   }
 
   get context(): Context {
-    return { now: this.now, limits: this.limits };
+    return { now: this.now, limits: this.limits, bootId: null };
   }
 
   /** @returns what happened */
@@ -186,7 +186,13 @@ export function addMatrix(matrix: Partial<AddMatrix> = {}): AddMatrix {
   return { ...job, kind: "add-matrix", keys: [], ...matrix };
 }
 
-export const someResults: CopiedResults = { path: "/results", fileCount: 1, bytes: 3, files: null, record: "/results/.expjobserver/0.toml" };
+export const someResults: CopiedResults = {
+  path: "/results",
+  fileCount: 1,
+  bytes: 3,
+  files: null,
+  record: "/results/.expjobserver/0.toml",
+};
 
 export function kinds(events: readonly Event[]): readonly EventKind[] {
   return events.map((event) => event.kind);

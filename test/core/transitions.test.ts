@@ -81,7 +81,7 @@ const stateKinds = Object.keys(reached) as JobStateKind[];
 const eventKinds = Object.keys(eventOf) as JobEventKind[];
 
 describe.each(stateKinds)("a job that is %s", (from) => {
-  test.each(eventKinds)(`takes %s as the table says`, (kind) => {
+  test.each(eventKinds)("takes %s as the table says", (kind) => {
     const lab = Lab.withMachines("a");
     const jid = reached[from](lab);
     expect(lab.kind(jid)).toBe(from);
@@ -119,7 +119,10 @@ describe("what a transition keeps", () => {
     const lab = Lab.withMachines("a");
     reached.starting(lab);
     const stop = { cause: "user", at, forget: true } as const;
-    expect(stateAfter(lab, { kind: "job-stop-requested", jid: 0, stop }, eventOf["job-started"](0))).toMatchObject({ kind: "running", stop });
+    expect(stateAfter(lab, { kind: "job-stop-requested", jid: 0, stop }, eventOf["job-started"](0))).toMatchObject({
+      kind: "running",
+      stop,
+    });
   });
 
   test("the time of the exit is the end, not the end of the copy", () => {

@@ -50,6 +50,7 @@ class Bench {
     append: (events) => this.journal.append(events),
     now: () => 1_000,
     limits: DEFAULT_LIMITS,
+    bootId: null,
     newRun: ({ job, machine }) => ({ runId: `run${this.runs++}`, machine, log: `/logs/${job.jid}`, errLog: `/logs/${job.jid}.err` }),
     mayDispatch: () => this.dispatching,
     perform: (effect) => this.effects.push(effect),
