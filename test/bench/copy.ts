@@ -100,7 +100,9 @@ async function timeRsync({ folder, name, sshd }: Comparison): Promise<number> {
   mkdirSync(target);
   const shell = `ssh -F ${sshd.client.configFile} -p ${sshd.port}`;
   const before = performance.now();
-  const child = spawn("rsync", ["-a", "-e", shell, `${sshd.address}:${join(folder, name)}`, target], { stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn("rsync", ["-a", "-e", shell, `${sshd.address}:${join(folder, name)}`, target], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   const status = await new Promise((resolve) => child.once("exit", resolve));
   const durationMs = performance.now() - before;
   rmSync(target, { recursive: true, force: true });

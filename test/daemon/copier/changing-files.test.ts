@@ -5,7 +5,13 @@ import { join } from "node:path";
 import { HASH_SCRIPT, LIST_SCRIPT, STREAM_SCRIPT } from "../../../src/daemon/copier/scripts.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, tree } from "./copy-fixture.ts";
 
-const FILES = { "exp7/a": "aaaa", "exp7/b": "bbbb", "exp7/c": "cccc", "exp7/large": randomFillSync(Buffer.alloc(3_000_000)), "exp7/z": "zzzz" };
+const FILES = {
+  "exp7/a": "aaaa",
+  "exp7/b": "bbbb",
+  "exp7/c": "cccc",
+  "exp7/large": randomFillSync(Buffer.alloc(3_000_000)),
+  "exp7/z": "zzzz",
+};
 
 /** What the machine does to `exp7/b` (and to the large one) between the listing and the transfer. */
 const CHANGES: Readonly<Record<string, (path: string) => void>> = {
@@ -41,7 +47,11 @@ for (const moment of [STREAM_SCRIPT, HASH_SCRIPT]) {
         if (script === moment) appendFileSync(join(fixture.source, "exp7/c"), "more");
         return undefined;
       });
-      expect(mustFail(await fixture.copy({ shell }))).toMatchObject({ code: "results-changed", retryable: true, data: { path: "./exp7/c" } });
+      expect(mustFail(await fixture.copy({ shell }))).toMatchObject({
+        code: "results-changed",
+        retryable: true,
+        data: { path: "./exp7/c" },
+      });
       expect(tree(fixture.target)).toEqual({});
       expect(mustBeCopied(await fixture.copy()).files).toHaveLength(5);
       expect(tree(fixture.target)).toEqual(tree(fixture.source));
@@ -61,7 +71,10 @@ for (const moment of [STREAM_SCRIPT, HASH_SCRIPT]) {
         if (script === moment) rmSync(join(fixture.source, "exp7/b"), { force: true });
         return undefined;
       });
-      expect(mustFail(await fixture.copy({ shell: always, jid: 8 }))).toMatchObject({ code: "results-changed", data: { path: "./exp7/b" } });
+      expect(mustFail(await fixture.copy({ shell: always, jid: 8 }))).toMatchObject({
+        code: "results-changed",
+        data: { path: "./exp7/b" },
+      });
     });
   });
 }

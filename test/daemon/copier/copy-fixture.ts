@@ -126,10 +126,10 @@ export class LyingShell implements MachineShell {
     })();
     const process: ShellProcess = {
       stdout,
-      stderr: (async function* () {})(),
+      stderr: nothing(),
       collectStderr: async () => "",
-      write: async () => {},
-      closeInput: () => {},
+      write: async () => undefined,
+      closeInput: () => undefined,
       exited: end.promise,
       kill: () => {
         killed = true;
@@ -139,4 +139,8 @@ export class LyingShell implements MachineShell {
     this.processes.push(process);
     return Promise.resolve(process);
   }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array(0);
 }

@@ -9,7 +9,23 @@ import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
 import { type Sshd, sshdAvailable, startSshd } from "../../support/sshd.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
 
-const HOSTILE_NAMES = ["with space", "quo'te\"s", "new\nline", "ünï→", "-rf", "*", "back\\slash", ".hidden", "$(touch x)", "a;b&c|d", "[x]", "tab\there", "~", "\x1b[31m", "%s%n"];
+const HOSTILE_NAMES = [
+  "with space",
+  "quo'te\"s",
+  "new\nline",
+  "ünï→",
+  "-rf",
+  "*",
+  "back\\slash",
+  ".hidden",
+  "$(touch x)",
+  "a;b&c|d",
+  "[x]",
+  "tab\there",
+  "~",
+  "\x1b[31m",
+  "%s%n",
+];
 
 function battery(name: string, open: () => Promise<{ shell: MachineShell; close: () => Promise<void> }>): void {
   describe(`results over ${name}`, () => {
@@ -58,7 +74,7 @@ function battery(name: string, open: () => Promise<{ shell: MachineShell; close:
   });
 }
 
-battery("this host", async () => ({ shell: new LocalMachineShell("local"), close: async () => {} }));
+battery("this host", async () => ({ shell: new LocalMachineShell("local"), close: async () => undefined }));
 
 if (sshdAvailable()) {
   let sshd: Sshd;
@@ -100,7 +116,15 @@ describe("busybox on the machine", () => {
 describe("prefixes", () => {
   test("a prefix names every file and folder whose path begins with it, and nothing else", async () => {
     using fixture = new CopyFixture();
-    fixture.write({ "out/exp7": "a", "out/exp7.log": "b", "out/exp7-more/x/y": "c", "out/exp70": "d", "out/exp": "no", "out/xexp7": "no", exp7: "no" });
+    fixture.write({
+      "out/exp7": "a",
+      "out/exp7.log": "b",
+      "out/exp7-more/x/y": "c",
+      "out/exp70": "d",
+      "out/exp": "no",
+      "out/xexp7": "no",
+      exp7: "no",
+    });
     const outcome = mustBeCopied(await fixture.copy({ prefixes: [join(fixture.source, "out/exp7")], startDirectory: "/" }));
     expect(Object.keys(tree(fixture.target)).sort()).toEqual(["exp7", "exp7-more", "exp7-more/x", "exp7-more/x/y", "exp7.log", "exp70"]);
     expect(outcome.resultsPath).toBe(fixture.target);
@@ -132,7 +156,10 @@ describe("prefixes", () => {
     using fixture = new CopyFixture();
     fixture.write({ "one/exp": "same", "two/exp": "same", "three/exp": "other" });
     expect(mustBeCopied(await fixture.copy({ prefixes: ["one/exp", "two/exp"] })).files).toHaveLength(1);
-    expect(mustFail(await fixture.copy({ prefixes: ["one/exp", "three/exp"], jid: 8 }))).toMatchObject({ code: "results-unsafe-name", retryable: false });
+    expect(mustFail(await fixture.copy({ prefixes: ["one/exp", "three/exp"], jid: 8 }))).toMatchObject({
+      code: "results-unsafe-name",
+      retryable: false,
+    });
   });
 
   test("nothing under one of the prefixes is a failure that names it, and copies nothing", async () => {

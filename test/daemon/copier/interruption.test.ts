@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { randomFillSync } from "node:crypto";
 import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { MachineShell } from "../../../src/daemon/machine-shell.ts";
 import { HASH_SCRIPT, LIST_SCRIPT, STREAM_SCRIPT } from "../../../src/daemon/copier/scripts.ts";
+import type { MachineShell } from "../../../src/daemon/machine-shell.ts";
 import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
 import { type Sshd, sshdAvailable, startSshd } from "../../support/sshd.ts";
@@ -18,7 +18,12 @@ describe.skipIf(!sshdAvailable())("a connection to sshd", () => {
   async function withProxy(work: (proxy: CutProxy, shell: MachineShell) => Promise<void>): Promise<void> {
     const sshd: Sshd = await startSshd();
     const proxy = await CutProxy.start({ host: sshd.address, port: sshd.port });
-    sshd.writeClientConfig([`Host through-proxy`, `  HostName ${sshd.address}`, `  Port ${proxy.port}`, `  HostKeyAlias [${sshd.address}]:${sshd.port}`]);
+    sshd.writeClientConfig([
+      "Host through-proxy",
+      `  HostName ${sshd.address}`,
+      `  Port ${proxy.port}`,
+      `  HostKeyAlias [${sshd.address}]:${sshd.port}`,
+    ]);
     const connections = new SshConnections({ settings: { configFile: sshd.client.configFile } });
     try {
       await work(proxy, connections.shell("through-proxy"));
@@ -120,7 +125,10 @@ describe("a command that falls silent", () => {
 describe("what an earlier copy left", () => {
   /** A copy that stops when this many bytes of the stream have come. */
   async function interrupted(fixture: CopyFixture, bytes: number): Promise<void> {
-    const cut = STREAM_SCRIPT.replace("exec xargs", "set -o pipefail 2>/dev/null; xargs").replace(`"$@"' sh`, `"$@"' sh | head -c ${bytes}; sleep 1000`);
+    const cut = STREAM_SCRIPT.replace("exec xargs", "set -o pipefail 2>/dev/null; xargs").replace(
+      `"$@"' sh`,
+      `"$@"' sh | head -c ${bytes}; sleep 1000`,
+    );
     const shell = new InterferingShell((script) => (script === STREAM_SCRIPT ? cut : undefined));
     mustFail(await fixture.copy({ shell, limits: { stallMs: 300, attemptsMax: 1 } }));
   }
@@ -130,7 +138,9 @@ describe("what an earlier copy left", () => {
     fixture.write({ exp7: randomFillSync(Buffer.alloc(20 * MIB)) });
     await interrupted(fixture, 10 * MIB);
     expect(existsSync(join(fixture.target, "exp7"))).toBe(false);
-    const withoutFirst = new InterferingShell((script) => (script === STREAM_SCRIPT ? script.replace("+$offset", "+$((offset > 8000000 ? offset : 1))") : undefined));
+    const withoutFirst = new InterferingShell((script) =>
+      script === STREAM_SCRIPT ? script.replace("+$offset", "+$((offset > 8000000 ? offset : 1))") : undefined,
+    );
     mustBeCopied(await fixture.copy({ shell: withoutFirst }));
     expect(tree(fixture.target)).toEqual(tree(fixture.source));
     expect(withoutFirst.scripts.filter((script) => script === STREAM_SCRIPT)).toHaveLength(1);

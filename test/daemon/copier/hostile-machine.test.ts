@@ -1,0 +1,128 @@
+import { describe, expect, test } from "bun:test";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { HASH_SCRIPT, LIST_SCRIPT } from "../../../src/daemon/copier/scripts.ts";
+import { CopyFixture, LyingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
+
+/** Answers the three questions as told; hashes are those of `content` unless said otherwise. */
+function liar(answers: { listing: string; stream: Uint8Array | string | AsyncIterable<Uint8Array>; hashes: string }): LyingShell {
+  return new LyingShell((script) => (script === LIST_SCRIPT ? answers.listing : script === HASH_SCRIPT ? answers.hashes : answers.stream));
+}
+
+describe("a machine that lies", () => {
+  test("can write nothing outside CP_PATH by any name", async () => {
+    for (const name of ["../escape", "a/../../escape", "/etc/escape", ".expjobserver/9.toml", "..", "a//b", "./a"]) {
+      using fixture = new CopyFixture();
+      const shell = liar({ listing: `P 0 -\0f 1 /out/${name}\0E 0 0\0`, stream: "x", hashes: `${sha256("x")}\nend\n` });
+      expect(mustFail(await fixture.copy({ shell, prefixes: ["/out/"] })).code).toMatch(/^results-(unsafe-name|changed)$/);
+      expect(tree(fixture.target)).toEqual({});
+      expect(readdirSync(fixture.folder).sort()).toEqual(["machine", "results"]);
+    }
+  });
+
+  test("that sends other bytes than it hashes is not believed", async () => {
+    using fixture = new CopyFixture();
+    const shell = liar({ listing: "P 0 -\0f 4 /out/exp\0E 0 0\0", stream: "evil", hashes: `${sha256("good")}\nend\n` });
+    expect(mustFail(await fixture.copy({ shell, prefixes: ["/out/exp"] }))).toMatchObject({
+      code: "results-changed",
+      data: { path: "/out/exp" },
+    });
+    expect(tree(fixture.target)).toEqual({});
+  });
+
+  test("about sizes, in both directions, is found out", async () => {
+    for (const stream of ["much more than four", "abc", ""]) {
+      using fixture = new CopyFixture();
+      const shell = liar({ listing: "P 0 -\0f 4 /out/exp\0E 0 0\0", stream, hashes: `${sha256(stream)}\nend\n` });
+      expect(mustFail(await fixture.copy({ shell, prefixes: ["/out/exp"] })).code).toBe("results-changed");
+      expect(tree(fixture.target)).toEqual({});
+    }
+  });
+
+  test("about a size beyond the disk is refused before a byte is fetched", async () => {
+    using fixture = new CopyFixture();
+    const shell = liar({ listing: "P 0 -\0f 999999999999999 /out/exp\0E 0 0\0", stream: endless(), hashes: "" });
+    expect(mustFail(await fixture.copy({ shell, prefixes: ["/out/exp"] })).code).toBe("target-unwritable");
+    expect(shell.processes).toHaveLength(1);
+  });
+
+  test("that sends without an end is cut off in each of the three answers", async () => {
+    const honest = { listing: "P 0 -\0f 4 /out/exp\0E 0 0\0", hashes: `${sha256("good")}\nend\n` };
+    for (const shell of [
+      new LyingShell(() => endless()),
+      new LyingShell((script) => (script === LIST_SCRIPT ? honest.listing : script === HASH_SCRIPT ? endless() : "good")),
+      new LyingShell((script) => (script === LIST_SCRIPT ? honest.listing : script === HASH_SCRIPT ? honest.hashes : endless())),
+    ]) {
+      using fixture = new CopyFixture();
+      expect(mustFail(await fixture.copy({ shell, prefixes: ["/out/exp"] })).code).toMatch(/^results-/);
+      expect(tree(fixture.target)).toEqual({});
+    }
+  });
+
+  test("with more entries than the limit is refused, with bounded memory", async () => {
+    using fixture = new CopyFixture();
+    const shell = new LyingShell(() =>
+      (async function* () {
+        yield Buffer.from("P 0 -\0");
+        for (let index = 0; ; index += 1000) {
+          yield Buffer.from(Array.from({ length: 1000 }, (_, offset) => `f 0 /out/exp${index + offset}\0`).join(""));
+        }
+      })(),
+    );
+    expect(mustFail(await fixture.copy({ shell, prefixes: ["/out/exp"], limits: { entriesMax: 50_000 } })).code).toBe("results-too-many");
+  });
+
+  test("that never answers leaves nothing but a problem", async () => {
+    using fixture = new CopyFixture();
+    const shell = new LyingShell(() => silence());
+    expect(mustFail(await fixture.copy({ shell, limits: { stallMs: 20, retryDelayMs: 1 } })).code).toBe("transfer-stalled");
+  });
+});
+
+describe("links in CP_PATH", () => {
+  test("are never followed: a folder, a file and our own folder that are links are named", async () => {
+    for (const [link, destination] of [
+      ["exp7", "folder"],
+      ["exp7/sub", "folder"],
+      ["exp7/sub/a", "victim"],
+      [".expjobserver", "folder"],
+      [".expjobserver/incoming", "folder"],
+    ] as const) {
+      using fixture = new CopyFixture();
+      fixture.write({ "exp7/sub/a": "new", "exp7/sub/b": "new" });
+      const outside = join(fixture.folder, "outside");
+      mkdirSync(join(outside, "folder"), { recursive: true });
+      writeFileSync(join(outside, "victim"), "untouched");
+      const path = join(fixture.target, link);
+      mkdirSync(join(path, ".."), { recursive: true });
+      symlinkSync(join(outside, destination), path);
+      const before = tree(fixture.target);
+      expect(mustFail(await fixture.copy())).toMatchObject({ code: "target-is-link", retryable: true, data: { path } });
+      expect(tree(fixture.target)).toEqual(before);
+      expect(lstatSync(path).isSymbolicLink()).toBe(true);
+      expect(readFileSync(join(outside, "victim"), "utf8")).toBe("untouched");
+      expect(readdirSync(join(outside, "folder"))).toEqual([]);
+    }
+  });
+
+  test("CP_PATH itself may be one: its user named it", async () => {
+    using fixture = new CopyFixture();
+    fixture.write({ exp7: "x" });
+    mkdirSync(join(fixture.folder, "elsewhere"));
+    symlinkSync(join(fixture.folder, "elsewhere"), fixture.target);
+    mustBeCopied(await fixture.copy());
+    expect(readFileSync(join(fixture.folder, "elsewhere", "exp7"), "utf8")).toBe("x");
+  });
+});
+
+async function* endless(): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    yield new Uint8Array(64 * 1024).fill(65);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+async function* silence(): AsyncGenerator<Uint8Array> {
+  await Promise.withResolvers<void>().promise;
+  yield new Uint8Array(0);
+}
