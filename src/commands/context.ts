@@ -18,6 +18,10 @@ export interface Context {
   readonly serve: Serve;
   /** What is to be said when the server starts: set by the old way of calling it. */
   readonly notes: readonly string[];
+  /** What starts this program again: the executable, and a script when it is not compiled. */
+  readonly executable: readonly string[];
+  /** All words of this call, as typed. */
+  readonly argv: readonly string[];
   /** Connects, and closes the connection afterwards, whatever happened. */
   withClient<T>(use: (client: Client, options: ClientOptions) => Promise<T>): Promise<T>;
 }

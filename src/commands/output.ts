@@ -23,6 +23,8 @@ export interface Output {
   write(bytes: Uint8Array): boolean;
   warn(message: string, hint: string): void;
   error(code: string, message: string, hint: string): void;
+  /** What another process of ours said, as it said it. */
+  errorText(text: string): void;
   isTerminal(): boolean;
 }
 
@@ -43,6 +45,7 @@ export function createOutput(globals: Pick<GlobalFlags, "json" | "quiet" | "colo
     printJson: (document) => console.log(safeJson(document, isTerminal(1))),
     write: (bytes) => writeFully(1, bytes),
     warn: (message, hint) => writeLine(2, hint === "" ? `Warning: ${message}` : `Warning: ${message}\n${hint}`),
+    errorText: (text) => writeLine(2, printableLines(text.trimEnd())),
     error: (code, message, hint) => {
       if (globals.json) writeLine(2, safeJson({ error: { code, message, hint } }, false));
       else writeLine(2, printableLines(hint === "" ? message : `${message}\n${hint}`));

@@ -14,6 +14,8 @@ export interface Program {
   readonly serve: Serve;
   /** By the name `j`: then the words are never the old call of the server. */
   readonly calledAsClient: boolean;
+  /** What starts this program again: the executable, and a script when it is not compiled. */
+  readonly executable: readonly string[];
 }
 
 /** @returns the exit code of cli.md */
@@ -24,7 +26,7 @@ export async function runCommandLine(argv: readonly string[], program: Program):
     const parsed = await parseCommandLine(root, words);
     if (parsed.kind === "call") {
       output = createOutput(parsed.globals, program.environment);
-      return await call(parsed, createContext(contextParts(parsed, program, { output, notes })));
+      return await call(parsed, createContext(contextParts(parsed, program, { output, notes, argv })));
     }
     return await inform(parsed, output);
   } catch (error) {
@@ -56,12 +58,17 @@ async function call(parsed: ParsedCall, context: Context): Promise<number> {
   return callCommand(parsed, context);
 }
 
-function contextParts(parsed: ParsedCall, program: Program, parts: Pick<Context, "output" | "notes">): Omit<Context, "withClient"> {
+function contextParts(
+  parsed: ParsedCall,
+  program: Program,
+  parts: Pick<Context, "output" | "notes" | "argv">,
+): Omit<Context, "withClient"> {
   const { address, stateDir, config } = parsed.globals;
   return {
     ...parts,
     surroundings: { environment: program.environment, folder: program.folder },
     shared: { address, stateDir, config },
     serve: program.serve,
+    executable: program.executable,
   };
 }

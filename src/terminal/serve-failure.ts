@@ -61,7 +61,7 @@ export function serveFailureWords(failure: { readonly code: string; readonly dat
 
 function place(data: Data): string {
   const path = data["directory"] ?? data["path"] ?? data["file"];
-  return path === undefined ? "" : ` ${quoted({ path }, "path", "")}`;
+  return path === undefined ? "" : ` ${quoted({ path: String(path).replace(/\/lock$/, "") }, "path", "")}`;
 }
 
 function holder(data: Data): string {
@@ -75,7 +75,7 @@ function by(data: Data): string {
 }
 
 function system(data: Data): string {
-  return data["system"] === undefined ? "" : ` (${bare(data, "system", "")})`;
+  return data["system"] === undefined || data["system"] === "" ? "" : ` (${bare(data, "system", "")})`;
 }
 
 function asText(data: Data): Record<string, string> {

@@ -26,7 +26,7 @@ export function bare(data: Data, key: string, instead: string): string {
 
 /** `: Connection refused`, when the system or the other side said something; a reason that is a code is put into words. */
 export function detail(data: Data): string {
-  const value = data["message"] ?? data["reason"];
+  const value = data["message"] ?? data["reason"] ?? data["fault"];
   const text = value === undefined ? "" : printable(String(value)).trim().replace(/\.$/, "");
   if (text === "") return "";
   return `: ${(Object.hasOwn(REASONS, text) ? REASONS[text] : undefined) ?? text}`;
@@ -48,6 +48,14 @@ const REASONS: Readonly<Record<string, string>> = {
   "leading-hyphen": "it begins with a hyphen",
   "control-character": "it holds a control character",
   missing: "it does not exist",
+  "not-a-file": "it is not a file",
+  "foreign-owner": "it belongs to another user",
+  "readable-by-others": "others can read it",
+  malformed: "it holds no token",
+  unreadable: "it cannot be read",
+  "not-loopback": "it is not an address of this host alone",
+  "no-permission": "that is not allowed",
+  "listen-failed": "the system refused",
 };
 
 /** For a code that this client does not know: a newer server sent it, and it is shown as it is. */

@@ -6,9 +6,8 @@ import type { Run } from "../command.ts";
 import { Failure } from "../failure.ts";
 import type { linkArguments } from "./arguments.ts";
 
-export const run: Run<typeof linkArguments> = async (args, { output, surroundings }) => {
-  const executable = process.execPath;
-  if (basename(executable) === "bun") {
+export const run: Run<typeof linkArguments> = async (args, { output, surroundings, executable: [executable = "", script] }) => {
+  if (script !== undefined) {
     throw new Failure("not-an-executable", "This is not the compiled executable.", "Build it with `npm run build`, and call its `link`.");
   }
   const folder = args.dir === undefined ? dirname(executable) : absolutePath(args.dir, surroundings.folder, surroundings.environment);

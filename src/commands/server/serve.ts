@@ -6,7 +6,8 @@ import type { Run } from "../command.ts";
 import { Failure } from "../failure.ts";
 import type { serveArguments } from "./serve-arguments.ts";
 
-export const run: Run<typeof serveArguments> = async (args, { serve, shared, surroundings, notes }) => {
+export const run: Run<typeof serveArguments> = async (args, context) => {
+  const { serve, shared, surroundings, notes } = context;
   const options = await resolveServeOptions(
     {
       ...shared,
@@ -30,6 +31,10 @@ export const run: Run<typeof serveArguments> = async (args, { serve, shared, sur
     },
     surroundings,
   );
+  if (options.detach) {
+    const { detach } = await import("./detach.ts");
+    return detach(options, context);
+  }
   const outcome = await serve(options);
   if (outcome.kind === "stopped") return 0;
   const { message, hint } = serveFailureWords(outcome);
