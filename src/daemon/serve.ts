@@ -112,7 +112,11 @@ function servicesOf({ options, store, daemon, storage, stop }: Door): Services {
     engine,
     book,
     now: Date.now,
-    secrets: { set: (name, value) => store.secrets.set(name, value), remove: (name) => store.secrets.remove([name]) },
+    secrets: {
+      get: (name) => store.secrets.get(name),
+      set: (name, value) => store.secrets.set(name, value),
+      remove: (name) => store.secrets.remove([name]),
+    },
     checkMachine: (addr) => fleet.check(addr),
     readRecordedFiles: async (path) => (await readRecord(path).catch(() => null))?.files ?? null,
     gateProblem: () => gate.problem,

@@ -9,7 +9,11 @@ export interface Services {
   readonly engine: Engine;
   readonly book: JobBook;
   readonly now: () => number;
-  readonly secrets: { set(name: string, value: string): Promise<void>; remove(name: string): Promise<void> };
+  readonly secrets: {
+    get(name: string): string | undefined;
+    set(name: string, value: string): Promise<void>;
+    remove(name: string): Promise<void>;
+  };
   readonly checkMachine: (addr: string) => Promise<MachineCheck>;
   /** The files of a result that has too many to be kept in the job; null when its record is gone. */
   readonly readRecordedFiles: (record: string) => Promise<readonly CopiedFile[] | null>;

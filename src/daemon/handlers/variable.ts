@@ -6,9 +6,8 @@ type VariableHandlers = Pick<Handlers, "variable.set" | "variable.list" | "varia
 export function variableHandlers({ engine, secrets }: Services): VariableHandlers {
   return {
     "variable.set": async ({ name, value, secret }, { requestId }) => {
-      // The value is durable before the event that names it; if the event is refused, it is an unnamed leftover.
-      if (secret) await secrets.set(name, value);
-      await engine.submit({ kind: "set-variable", name, value: secret ? "" : value, secret }, requestId);
+      if (secret) await setSecret({ engine, secrets }, { name, value, requestId });
+      else await engine.submit({ kind: "set-variable", name, value, secret }, requestId);
       if (!secret) await secrets.remove(name);
       return {};
     },
@@ -29,4 +28,19 @@ export function variableHandlers({ engine, secrets }: Services): VariableHandler
       return { missing };
     },
   };
+}
+
+/** The value is durable before the event that names it; when that is refused, what was there before holds again. */
+async function setSecret(
+  { engine, secrets }: Pick<Services, "engine" | "secrets">,
+  { name, value, requestId }: { readonly name: string; readonly value: string; readonly requestId: string | null },
+): Promise<void> {
+  const before = secrets.get(name);
+  await secrets.set(name, value);
+  try {
+    await engine.submit({ kind: "set-variable", name, value: "", secret: true }, requestId);
+  } catch (error) {
+    await (before === undefined ? secrets.remove(name) : secrets.set(name, before));
+    throw error;
+  }
 }
