@@ -40,10 +40,14 @@ export async function followLog(
 function screenText(): (bytes: Uint8Array) => Uint8Array {
   const decoder = new TextDecoder();
   const encoder = new TextEncoder();
+  // A return at the end of a piece may be half of a line break.
+  let held = "";
   return (bytes) => {
-    const text = decoder.decode(bytes, { stream: true });
+    const text = held + decoder.decode(bytes, { stream: true });
+    held = text.endsWith("\r") ? "\r" : "";
+    const whole = held === "" ? text : text.slice(0, -1);
     // A progress bar returns to the start of its line: each state of it becomes a line.
-    const lines = text.replaceAll(/\r+\n/g, "\n").replaceAll("\r", "\n").split("\n");
+    const lines = whole.replaceAll(/\r+\n/g, "\n").replaceAll("\r", "\n").split("\n");
     return encoder.encode(lines.map((line) => line.split("\t").map(printable).join("\t")).join("\n"));
   };
 }
