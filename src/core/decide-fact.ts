@@ -26,8 +26,10 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
     case "results-changed": {
       const { jid } = fact.job;
       const known = state.jobs.get(jid);
-      const kind = (known ?? fact.job).state.kind;
-      if (kind !== "done" && kind !== "failed") return [];
+      const ended = (known ?? fact.job).state;
+      // A command that failed stays failed, whatever can be fetched of it.
+      const complete = ended.kind === "done" || (ended.kind === "failed" && ended.resultsNotCopied);
+      if (!complete) return [];
       const recalled: readonly Event[] = known === undefined ? [{ kind: "job-recalled", job: fact.job }] : [];
       return [...recalled, { kind: "job-results-changed", at: context.now, jid, results: fact.results }];
     }

@@ -62,7 +62,9 @@ export class Lab {
   refusal(command: UserCommand): string | null {
     const decision = decide(this.state, command, this.context);
     if (decision.kind === "accepted") return null;
-    const data = Object.values(decision.data).join(" ");
+    const data = Object.values(decision.data)
+      .filter((part) => part !== "")
+      .join(" ");
     return data === "" ? decision.code : `${decision.code}: ${data}`;
   }
 
@@ -70,7 +72,8 @@ export class Lab {
     for (const event of events) {
       this.state = apply(this.state, event);
       this.journal.push(event);
-      expect(violations(this.state)).toEqual([]);
+      const broken = violations(this.state);
+      if (broken.length > 0) throw new Error(`after ${event.kind}: ${broken.join("; ")}`);
     }
   }
 

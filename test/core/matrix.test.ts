@@ -11,7 +11,9 @@ const keys = [
 
 describe("the cells of a matrix", () => {
   test("come in the order of nested loops as typed, the last key fastest, repeats beside each other", () => {
-    const cells = Array.from({ length: cellCount(keys, 2) }, (_, cell) => Object.values(cellVariables({ keys, repeats: 2 }, cell)).join(" "));
+    const cells = Array.from({ length: cellCount(keys, 2) }, (_, cell) =>
+      Object.values(cellVariables({ keys, repeats: 2 }, cell)).join(" "),
+    );
     expect(cells).toEqual(["gzip 1", "gzip 1", "gzip 9", "gzip 9", "xz 1", "xz 1", "xz 9", "xz 9"]);
   });
 

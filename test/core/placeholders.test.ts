@@ -19,7 +19,7 @@ describe("the words of a driver's command", () => {
     ["run x{A}y", { A: "" }, ["run", "xy"]],
     ["run {A}{B}", { A: "1 ", B: " 2" }, ["run", "1", "2"]],
     ['run ""{A}', { A: "" }, ["run", ""]],
-    ["run {A}", { A: "\"a b\" 'c' \\d" }, ["run", '"a', "b\"", "'c'", "\\d"]],
+    ["run {A}", { A: "\"a b\" 'c' \\d" }, ["run", '"a', 'b"', "'c'", "\\d"]],
     ["run {A}", { A: "{B}", B: "no" }, ["run", "{B}"]],
     ["run {A}", { A: "$(reboot); ls > x | y & *" }, ["run", "$(reboot);", "ls", ">", "x", "|", "y", "&", "*"]],
     ["run $HOME ~ * a|b; #c", {}, ["run", "$HOME", "~", "*", "a|b;", "#c"]],
@@ -27,8 +27,8 @@ describe("the words of a driver's command", () => {
     ["run {UNKNOWN} {1} {} {a b}", { A: "1" }, ["run", "{UNKNOWN}", "{1}", "{}", "{a", "b}"]],
     ["run {A", { A: "1" }, ["run", "{A"]],
     ["run \\{A}", { A: "1" }, ["run", "{A}"]],
-    ["run a\\ b 'c\\d' \"e\\f\\\"\\\\\"", {}, ["run", "a b", "c\\d", 'e\\f"\\']],
-    ["run a\\\nb \"c\\\nd\" \\\n {A}", { A: "1\\\n2" }, ["run", "ab", "cd", "1\\", "2"]],
+    ['run a\\ b \'c\\d\' "e\\f\\"\\\\"', {}, ["run", "a b", "c\\d", 'e\\f"\\']],
+    ['run a\\\nb "c\\\nd" \\\n {A}', { A: "1\\\n2" }, ["run", "ab", "cd", "1\\", "2"]],
     ["  ", {}, []],
     ["''", {}, [""]],
   ];
@@ -116,5 +116,5 @@ describe("values in shell text and paths", () => {
 });
 
 test("a template's names come each once, in the order of first mention", () => {
-  expect(placeholderNames("{B} {A} {B} ${C} {1x} {_d9} \"{A}\"")).toEqual(["B", "A", "_d9"]);
+  expect(placeholderNames('{B} {A} {B} ${C} {1x} {_d9} "{A}"')).toEqual(["B", "A", "_d9"]);
 });
