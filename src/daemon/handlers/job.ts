@@ -1,3 +1,4 @@
+/** What people ask of jobs: a request becomes a command for the engine, or a view of what is durable. No rule of its own. */
 import type { UserCommand } from "../../core/command.ts";
 import { isEnded } from "../../core/job.ts";
 import { driverWords, UnbalancedQuotes } from "../../core/placeholders.ts";

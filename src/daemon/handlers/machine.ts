@@ -1,3 +1,4 @@
+/** What people ask of the pool. Classes are resolved to machines here; what then happens is for the rules. */
 import { jobOn, type Machine } from "../../core/machine.ts";
 import { machineAt, type State } from "../../core/state.ts";
 import { RequestError } from "../../protocol/error.ts";

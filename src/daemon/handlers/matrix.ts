@@ -1,3 +1,4 @@
+/** What people ask of matrices: queued as one request, listed in chunks. */
 import { RequestError } from "../../protocol/error.ts";
 import type { Handlers } from "../server/handler.ts";
 import { jobView } from "../views/job.ts";

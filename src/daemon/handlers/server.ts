@@ -1,3 +1,4 @@
+/** What is asked of the server itself: is it there, how is it, stop. */
 import type { Handlers } from "../server/handler.ts";
 import { isoTime, wireProblem } from "../views/job.ts";
 import { stateOf } from "../views/machine.ts";

@@ -1,3 +1,4 @@
+/** What people ask of variables. The order of secrets file and journal is kept here: the value first, its name second. */
 import type { Handlers } from "../server/handler.ts";
 import type { Services } from "./services.ts";
 
