@@ -329,7 +329,7 @@ describe("a server of another version", () => {
 describe("stop", () => {
   test("waits until the server has closed the door", async () => {
     let stopping = false;
-    const gone = await startScriptedServer({
+    await using gone = await startScriptedServer({
       "events.follow": async (_params, { signal }) => {
         await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
         return {};
@@ -343,6 +343,5 @@ describe("stop", () => {
     await waitFor(() => stopping);
     await gone.stop();
     expect(await ran).toMatchObject({ code: 0, err: "" });
-    await gone[Symbol.asyncDispose]();
   });
 });
