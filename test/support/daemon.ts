@@ -11,6 +11,8 @@ import { freePort, isAlive, type Sshd, startSshd } from "./sshd.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface TestDaemonOptions {
+  /** Default: built from the sources as they are. */
+  readonly binary?: TestBinary;
   /** The text of config.toml. */
   readonly config?: string;
   /** More words for `serve`. */
@@ -71,7 +73,7 @@ export class TestDaemon implements AsyncDisposable {
 
   /** Everything in place, the server not yet started. */
   static async prepare(options: TestDaemonOptions = {}): Promise<TestDaemon> {
-    const binary = await buildTestBinary();
+    const binary = options.binary ?? (await buildTestBinary());
     const folder = mkdtempSync(join(tmpdir(), "expjob-e2e-"));
     mkdirSync(join(folder, "home"));
     writeFileSync(join(folder, "config.toml"), options.config ?? "");
@@ -202,7 +204,7 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   async add(className: string, command: string, ...more: readonly string[]): Promise<number> {
-    const { jids } = await this.json<{ jids: number[] }>("job", "add", ...more, className, command);
+    const { jids } = await this.json<{ jids: number[] }>("job", "add", className, command, ...more);
     const [jid] = jids;
     if (jid === undefined) throw new Error("no job was added");
     return jid;
