@@ -1,0 +1,88 @@
+/** The server that the benches measure: a compiled one in a temporary folder, and one connection to it. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Client, connect } from "../../src/client/client.ts";
+import type { TestBinary } from "../support/binary.ts";
+import { TestDaemon, type TestDaemonOptions } from "../support/daemon.ts";
+
+/** What `job.add` needs beside class and command. */
+const PLAIN = { cp_results: null, retry: null, timeout: null, tag: null, notify: false } as const;
+/** More than any bench queues. */
+const CONFIG = "[limits]\nqueued_jobs = 1000000\n";
+
+export class BenchServer implements AsyncDisposable {
+  private constructor(
+    readonly daemon: TestDaemon,
+    private connection: Client,
+  ) {}
+
+  static async start(binary: TestBinary, options: Omit<TestDaemonOptions, "binary" | "config"> = {}): Promise<BenchServer> {
+    const daemon = await TestDaemon.start({ ...options, binary, config: CONFIG });
+    try {
+      return new BenchServer(daemon, await connectTo(daemon));
+    } catch (error) {
+      await daemon[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get client(): Client {
+    return this.connection;
+  }
+
+  /** @returns the first id */
+  async add(className: string, cmd: string, count = 1): Promise<number> {
+    return (await this.client.call("job.add", { ...PLAIN, class: className, cmd, count })).first;
+  }
+
+  async addMatrix(className: string, cmd: string, keys: { name: string; values: string[] }[]): Promise<void> {
+    await this.client.call("matrix.add", { ...PLAIN, class: className, cmd, keys, count: 1 });
+  }
+
+  async addMachines(className: string, addrs: string[]): Promise<void> {
+    await this.client.call("machine.add", { addrs, class: className });
+  }
+
+  /** A class whose only machine is busy: what is queued for it waits, as on a full lab. */
+  async occupy(className: string): Promise<void> {
+    await this.addMachines(className, ["local"]);
+    await this.add(className, "exec sleep 100000");
+  }
+
+  /** Until no job waits, runs or copies. @param last the highest id, so that looking again costs little */
+  async drained(last: number): Promise<void> {
+    await this.client.call("job.wait", { ids: [{ kind: "id", id: last }], timeout: null });
+    for (;;) {
+      const { jobs } = await this.client.call("server.status", {});
+      if (jobs.failed + jobs.unknown > 0) throw new Error(`jobs failed: ${JSON.stringify(jobs)}`);
+      if (jobs.waiting + jobs.running + jobs.copying === 0) return;
+    }
+  }
+
+  /** As after a stop of the host: the same state, a new process. */
+  async restart(): Promise<void> {
+    this.connection.close();
+    await this.daemon.stop();
+    await this.daemon.start();
+    this.connection = await connectTo(this.daemon);
+  }
+
+  /** Resident memory of the server's process, MB (10^6 bytes). */
+  get residentMb(): number {
+    return residentMb(this.daemon.pid);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.connection.close();
+    await this.daemon[Symbol.asyncDispose]();
+  }
+}
+
+export function residentMb(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+  return (Number(kib) * 1_024) / 1e6;
+}
+
+function connectTo(daemon: TestDaemon): Promise<Client> {
+  return connect({ address: daemon.address, tokenFile: join(daemon.stateDir, "token"), timeoutMs: 20_000 });
+}
