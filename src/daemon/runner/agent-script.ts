@@ -1,180 +1,320 @@
 /**
- * The agent: one constant POSIX `sh` text that stands on a machine for as long as the connection lives, starts
- * runs and reports their ends, because each command of its own costs a login shell. It keeps nothing: the
- * run directories are the truth, and a new agent finds the same runs there. Machines are Linux; beside the
- * shell it uses `setsid`, `mkdir`, `rm`, `stat`, `date`, `wc`, `od` and `sleep` (GNU or busybox).
+ * The agent: one constant POSIX `sh` text that stands on a machine for as long as its channel lives, starts runs
+ * and reports their ends, because each command of its own costs a login shell. It keeps nothing: the run
+ * directories are the truth, and a new agent finds the same runs there. Machines are Linux; beside the shell it
+ * uses `setsid`, `mkdir`, `rm`, `stat`, `date`, `base64`, `tr` and `sleep` (GNU or busybox).
+ *
+ * All its variables begin with `expjob_`: an assignment to a name that the login exported would reach the jobs.
+ * It interpolates nothing and must not write a command or a variable's value anywhere.
  *
  * First it reads the supervisor's text, as one value. A value is the number of its lines on one line, then
  * the lines. It then prints
- *   `ready <machine id> <boot id> <home, as one octal word>`   or   `unusable <what is missing>`
- * and serves requests; each is a line `<verb> <tag>` followed by its values. Tags are ours: [0-9a-z.]+.
+ *   `ready <machine id> <boot id> <home, base64>`   or   `unusable <what is missing>`
+ * and serves requests; each is a line `<verb> <tag>` followed by its values, the first of which is the run
+ * directory (`probe`: the run root). Tags are ours: [0-9a-z]+. An answer is one line; answers come in any order.
  *
- *   start    directory, count, then count times a name line and a value: exported to the supervisor
- *            -> `begun <tag> <the supervisor's line>`, then `end …` as with watch
- *   inspect  directory -> `state <tag> <now> <boot id> <alive 0|1> <session members> <pid mtime|-> <status mtime|-> <claim|-> |<status line>|<pid line>`
- *   watch    directory -> when the supervisor is gone:
- *            `data <tag> out|err <octal bytes…>` lines when both logs are small, then
- *            `end <tag> <bytes of out|-> <bytes of err|-> <1: data was sent|0> |<status line>`
- *   withdraw directory -> `withdrawn <tag> yes|no|failed`
- *   signal   directory, TERM|KILL -> `signaled <tag> <processes>`
- *   release  directory -> `released <tag>`
- *   probe    directory -> `probed <tag> ok|unwritable`
+ *   start    `<bytes> <bytes>`, count, then count times a name and a value: exported to the supervisor. The first
+ *            line, when not `0 0`, says what the logs on the server held before; it is kept as `base`.
+ *            -> `begun <tag> <the supervisor's line or "refused directory"> |<the system's message>`,
+ *               and, when that is `started …`, the end as with watch
+ *   watch    -> when the supervisor is gone:
+ *            `data <tag> out|err <base64…>` for each log that holds something, if both are small, then
+ *            `end <tag> <bytes of out|-> <bytes of err|-> <1: small|0> |<status line>`
+ *   inspect  -> `state <tag> <now> <boot id> <supervisor alive: 1|0> <processes of its session, 0 while it is alive> <pid mtime|->
+ *               <status mtime|-> |<status line>|<pid line>|<claim line>|<base line>`
+ *   withdraw -> `withdrawn <tag> <word> |<the system's message>`; the word is `yes`: nobody began it or ever will,
+ *            `no`: a supervisor has it, `dead`: one had it and died before it began the job,
+ *            `gone`: one has it, but its directory is no more, `failed`: the directory cannot be written
+ *   signal   TERM|KILL -> `signaled <tag> <processes>`
+ *   release  -> `released <tag> yes|no`
+ *   probe    -> `probed <tag> ok|unwritable |<the system's message>`
+ *
+ * Lines of files come as they are only when the file is exactly that line; otherwise they are empty.
+ * At the end of its input it ends what it forked; supervisors are in sessions of their own and go on.
  */
 
-/** Logs up to this size, bytes, come with the end of the run; larger ones by their own command. */
-export const INLINE_LOG_BYTES_MAX = 4_096;
+/** Logs up to this size, bytes, come with the end of the run. In base64 with its tag, a line stays below PIPE_BUF, so no other cuts it. */
+export const INLINE_LOG_BYTES_MAX = 2_880;
 
-/* A withdrawn run has `withdrawn end` in claim or pid, as run-directory.ts writes it on this host. */
+/*
+ * What runs beside the main loop is forked by expjob_fork and not by '&', which would leave INT and QUIT ignored in
+ * the jobs for good: a subshell forks it and is killed by it, so that the main loop waits for nobody. `read` is of no
+ * use for bytes (it drops NUL), but the words of /proc/PID/cmdline can be told apart without them.
+ */
 export const AGENT_SCRIPT = `
 set -f
-value() {
-  IFS= read -r lines || exit 0
-  IFS= read -r value || exit 0
-  while [ "$lines" -gt 1 ]; do
-    IFS= read -r line || exit 0
-    value="$value
-$line"
-    lines=$((lines - 1))
+trap : PIPE
+expjob_read() {
+  IFS= read -r expjob_lines || exit 0
+  IFS= read -r expjob_value || exit 0
+  expjob_part=
+  while [ "$expjob_lines" -gt 1 ]; do
+    IFS= read -r expjob_line || exit 0
+    expjob_part="$expjob_part
+$expjob_line"
+    expjob_lines=$((expjob_lines - 1))
+    case $expjob_lines in *00) expjob_value=$expjob_value$expjob_part expjob_part= ;; esac
   done
+  expjob_value=$expjob_value$expjob_part
 }
-first_line() {
-  first=
-  [ -e "$1" ] && IFS= read -r first <"$1"
+expjob_fork() {
+  IFS=' ' read -r expjob_self expjob_rest </proc/self/stat
+  ( kill -s KILL "$expjob_self"; "$1" ) </dev/null
+  :
 }
-mtime() { mtime=$(stat -c %Y "$1" 2>/dev/null) || mtime=-; }
-parse_pid() { pid=$1 start=$2 boot=$3 whole=$4; }
-stat_fields() { process_state=$1 sid=$4 began=\${20}; }
-# Is the process of the pid line alive, and no other with its number?
-identify() {
-  alive=0
-  first_line "$1/pid"
-  pid_line=$first
-  parse_pid $pid_line
-  [ "$whole" = end ] && [ "$boot" = "$boot_now" ] || return 1
-  { IFS= read -r text </proc/"$pid"/stat; } 2>/dev/null || return 0
-  stat_fields \${text##*') '}
-  case $process_state in [ZX]) return 0 ;; esac
-  [ "$began" = "$start" ] && alive=1
-  return 0
+# The file's content, when that is exactly one line.
+expjob_line_of() {
+  expjob_line= expjob_more=
+  [ -s "$1" ] || return 0
+  { IFS= read -r expjob_line || expjob_line=; IFS= read -r expjob_more && expjob_line=; } <"$1"
+  case $expjob_more in ?*) expjob_line= ;; esac
 }
-# Calls its argument with each process of the session of $pid.
-members() {
-  count=0
+expjob_mtime_of() { expjob_mtime=$(stat -c %Y "$1") || expjob_mtime=-; }
+expjob_stat_fields() { expjob_state=$1 expjob_session=$4 expjob_began=\${20}; }
+expjob_stat_of() {
+  { IFS= read -r expjob_text <"/proc/$1/stat"; } 2>/dev/null || return 1
+  expjob_stat_fields \${expjob_text##*') '}
+}
+expjob_pid_fields() {
+  expjob_pid=$1 expjob_start=$2 expjob_boot=$3
+  [ "$#" = 4 ] && [ "$4" = end ] || return 1
+  case $1$2 in *[!0-9]*) return 1 ;; esac
+}
+# Who has the pid of the run's supervisor: itself (same), another process (other), nobody (gone)? false: no run of this boot.
+expjob_identify() {
+  expjob_alive=0 expjob_leader=none
+  expjob_line_of "$expjob_directory/pid"
+  expjob_pid_line=$expjob_line
+  expjob_pid_fields $expjob_pid_line && [ "$expjob_boot" = "$expjob_boot_now" ] || return 1
+  expjob_leader=gone
+  expjob_stat_of "$expjob_pid" || return 0
+  expjob_leader=other
+  [ "$expjob_began" = "$expjob_start" ] || return 0
+  expjob_leader=same
+  case $expjob_state in [ZX]) ;; *) expjob_alive=1 ;; esac
+}
+# Calls $1 with each live process of the supervisor's session.
+expjob_each_member() {
   set +f
-  for entry in /proc/[0-9]*; do
-    { IFS= read -r text <"$entry/stat"; } 2>/dev/null || continue
+  for expjob_entry in /proc/[0-9]*; do
     set -f
-    stat_fields \${text##*') '}
-    if [ "$sid" = "$pid" ]; then
-      count=$((count + 1))
-      "$1" "\${entry#/proc/}"
-    fi
+    expjob_stat_of "\${expjob_entry#/proc/}" || continue
+    [ "$expjob_session" = "$expjob_pid" ] || continue
+    case $expjob_state in [ZX]) continue ;; esac
+    "$1" "\${expjob_entry#/proc/}"
   done
   set -f
 }
-send_signal() {
-  [ "$signal" = KILL ] && [ "$1" = "$pid" ] && return
-  kill -s "$signal" "$1" 2>/dev/null
+expjob_count_member() { expjob_count=$((expjob_count + 1)); }
+# Does the process run the supervisor's text? Not so, once it has become the job's program.
+expjob_is_supervisor() {
+  { IFS= read -r expjob_text <"/proc/$1/cmdline"; } 2>/dev/null
+  case $expjob_text in *"-c$expjob_supervisor_head") ;; *) return 1 ;; esac
 }
-octal() {
-  od -An -v -to1 "$2" | while IFS= read -r bytes; do echo "data $tag $1 $bytes"; done
+# When the leader is gone, a later session could have had its number: start time and environment tell.
+expjob_is_ours() {
+  [ "$expjob_leader" = same ] && return
+  [ "$expjob_began" -ge "$expjob_start" ] || return 1
+  case "
+$(tr '\\000' '\\n' <"/proc/$1/environ")
+" in *"
+EXPJOB_JID=$expjob_jid
+"*) ;; *) return 1 ;; esac
 }
-report_end() {
-  out=$(wc -c <"$1/out" 2>/dev/null) || out=-
-  err=$(wc -c <"$1/err" 2>/dev/null) || err=-
-  out=\${out##* } err=\${err##* } sent=0
-  case $out$err in
+expjob_signal_member() {
+  [ "$1" = "$expjob_pid" ] && return
+  case $expjob_signaled in *" $1 "*) return ;; esac
+  expjob_is_ours "$1" || return
+  # Until the supervisor's child has become the job's program, a signal that can be caught would be lost in it.
+  if [ "$expjob_signal" = TERM ] && expjob_is_supervisor "$1"; then expjob_look=early; return; fi
+  expjob_signaled="$expjob_signaled$1 "
+  expjob_count=$((expjob_count + 1))
+  kill -s "$expjob_signal" "$1" && expjob_look=found
+}
+# Processes may fork while we look, and a run that has just begun may have none yet: looks again until none is new.
+expjob_stop() {
+  expjob_count=0 expjob_signaled=' ' expjob_looks=0
+  expjob_jid=\${expjob_directory##*/} expjob_jid=\${expjob_jid%%.*}
+  expjob_line_of "$expjob_directory/status"
+  case $expjob_line in *' end') expjob_looks=50 ;; esac
+  while [ "$expjob_looks" -lt 50 ]; do
+    expjob_identify || break
+    [ "$expjob_leader" = other ] && break
+    expjob_look=done
+    expjob_each_member expjob_signal_member
+    [ "$expjob_count" = 0 ] && [ "$expjob_alive" = 1 ] && expjob_look=early
+    case $expjob_look in done) break ;; early) sleep 0.02 ;; esac
+    expjob_looks=$((expjob_looks + 1))
+  done
+  echo "signaled $expjob_tag $expjob_count"
+}
+# The process whose supervisor's arguments name this run directory, however damaged that is.
+expjob_find_supervisor() {
+  expjob_found=
+  set +f
+  for expjob_entry in /proc/[0-9]*; do
+    set -f
+    expjob_is_supervisor "\${expjob_entry#/proc/}" || continue
+    while IFS= read -r expjob_line || [ -n "$expjob_line" ]; do
+      case $expjob_line in *"$expjob_directory/out$expjob_directory/errshell") expjob_found=\${expjob_entry#/proc/} ;; esac
+      expjob_line=
+    done <"$expjob_entry/cmdline"
+  done
+  set -f
+  [ -n "$expjob_found" ]
+}
+expjob_withdraw() {
+  expjob_message= expjob_answer=failed
+  if [ ! -d "$expjob_directory" ] && expjob_find_supervisor; then echo "withdrawn $expjob_tag gone"; return; fi
+  expjob_message=$(LC_ALL=C mkdir -p "$expjob_directory" 2>&1)
+  for expjob_file in claim pid; do
+    if (set -C; echo withdrawn end >"$expjob_directory/$expjob_file"); then expjob_answer=yes; break; fi
+    expjob_line_of "$expjob_directory/$expjob_file"
+    if [ "$expjob_line" = "withdrawn end" ]; then expjob_answer=yes; break; fi
+    [ -e "$expjob_directory/$expjob_file" ] || { expjob_answer=failed; break; }
+    expjob_answer=no
+  done
+  if [ "$expjob_answer" = no ] && ! expjob_find_supervisor; then
+    expjob_line_of "$expjob_directory/pid"
+    expjob_pid_fields $expjob_line || expjob_answer=dead
+  fi
+  echo "withdrawn $expjob_tag $expjob_answer |$expjob_message"
+}
+expjob_report_end() {
+  expjob_out=- expjob_err=- expjob_small=0
+  [ -e "$expjob_directory/out" ] && expjob_out=0
+  [ -e "$expjob_directory/err" ] && expjob_err=0
+  if [ -s "$expjob_directory/out" ]; then expjob_out=$(stat -c %s "$expjob_directory/out") || expjob_out=-; fi
+  if [ -s "$expjob_directory/err" ]; then expjob_err=$(stat -c %s "$expjob_directory/err") || expjob_err=-; fi
+  case $expjob_out$expjob_err in
     *-*) ;;
-    *) if [ "$out" -le ${INLINE_LOG_BYTES_MAX} ] && [ "$err" -le ${INLINE_LOG_BYTES_MAX} ]; then
-         [ "$out" -gt 0 ] && octal out "$1/out"
-         [ "$err" -gt 0 ] && octal err "$1/err"
-         sent=1
-       fi ;;
+    *)
+      if [ "$expjob_out" -le ${INLINE_LOG_BYTES_MAX} ] && [ "$expjob_err" -le ${INLINE_LOG_BYTES_MAX} ]; then
+        expjob_small=1
+        [ "$expjob_out" = 0 ] || echo "data $expjob_tag out" $(base64 <"$expjob_directory/out")
+        [ "$expjob_err" = 0 ] || echo "data $expjob_tag err" $(base64 <"$expjob_directory/err")
+      fi ;;
   esac
-  first_line "$1/status"
-  echo "end $tag $out $err $sent |$first"
+  expjob_line_of "$expjob_directory/status"
+  echo "end $expjob_tag $expjob_out $expjob_err $expjob_small |$expjob_line"
+}
+expjob_refuse() {
+  echo "begun $expjob_tag refused directory |$expjob_message"
+  return 1
+}
+# In the subshell that will be the run's: what is exported here is the run's alone.
+expjob_prepare() {
+  expjob_made=
+  if expjob_message=$(LC_ALL=C mkdir "$expjob_directory" 2>&1 </dev/null); then expjob_made=yes
+  elif [ ! -d "$expjob_directory" ]; then expjob_message=$(LC_ALL=C mkdir -p "$expjob_directory" 2>&1 </dev/null) && expjob_made=yes
+  fi
+  IFS= read -r expjob_base || exit 0
+  IFS= read -r expjob_count || exit 0
+  export EXPJOB_SUPERVISOR_UMASK="$expjob_umask"
+  while [ "$expjob_count" -gt 0 ]; do
+    IFS= read -r expjob_name || exit 0
+    expjob_read
+    export "$expjob_name=$expjob_value"
+    expjob_count=$((expjob_count - 1))
+  done
+  [ -d "$expjob_directory" ] || { expjob_refuse; return; }
+  # Only who made the directory: a repeated start must not move where the logs of the first begin.
+  case $expjob_made$expjob_base in
+    'yes0 0' | [!y]*) ;;
+    *) echo "$expjob_base end" >"$expjob_directory/base" || { expjob_refuse; return; } ;;
+  esac
+}
+expjob_run() {
+  setsid /bin/sh -c "$expjob_supervisor" expjob "$expjob_directory" "$HOME" "$expjob_directory/out" "$expjob_directory/err" shell |
+    {
+      IFS= read -r expjob_line || expjob_line=
+      echo "begun $expjob_tag $expjob_line |"
+      case $expjob_line in started*) ;; *) exit 1 ;; esac
+    } && expjob_report_end
+}
+# There is no event for the end of a process that is not ours. \`$$\` is the main loop: without it nobody listens.
+expjob_watch() {
+  while expjob_identify && [ "$expjob_alive" = 1 ]; do
+    sleep 1
+    kill -0 "$$" || exit 0
+  done
+  expjob_report_end
+}
+expjob_inspect() {
+  expjob_now=$(date +%s)
+  expjob_count=0
+  expjob_identify
+  # The processes are counted only when it matters who is left.
+  case $expjob_leader$expjob_alive in same0 | gone0) expjob_each_member expjob_count_member ;; esac
+  expjob_mtime_of "$expjob_directory/pid"
+  expjob_begun=$expjob_mtime
+  expjob_mtime_of "$expjob_directory/status"
+  expjob_words="$expjob_now $expjob_boot_now $expjob_alive $expjob_count $expjob_begun $expjob_mtime"
+  expjob_line_of "$expjob_directory/status"
+  expjob_files="$expjob_line|$expjob_pid_line"
+  expjob_line_of "$expjob_directory/claim"
+  expjob_files="$expjob_files|$expjob_line"
+  expjob_line_of "$expjob_directory/base"
+  echo "state $expjob_tag $expjob_words |$expjob_files|$expjob_line"
+}
+expjob_probe() {
+  expjob_answer=unwritable
+  if expjob_message=$(LC_ALL=C mkdir -p "$expjob_directory" 2>&1); then
+    expjob_message=$( (echo probe >"$expjob_directory/probe.$$") 2>&1) && expjob_answer=ok
+    rm -f "$expjob_directory/probe.$$"
+  fi
+  echo "probed $expjob_tag $expjob_answer |$expjob_message"
+}
+expjob_release() {
+  expjob_answer=no
+  case $expjob_directory in /*/[0-9]*.[0-9]*.[0-9a-z]*) rm -rf "$expjob_directory" && expjob_answer=yes ;; esac
+  echo "released $expjob_tag $expjob_answer"
+}
+expjob_unusable() {
+  echo "unusable $1"
+  IFS= read -r expjob_rest
+  exit 0
 }
 expjob_umask=$(umask)
 umask 077
-value
-supervisor=$value
-IFS= read -r boot_now </proc/sys/kernel/random/boot_id || { echo "unusable /proc"; exit 0; }
-for program in setsid mkdir rm stat date wc od sleep; do
-  command -v "$program" >/dev/null || { echo "unusable $program"; exit 0; }
+expjob_read
+exec 2>/dev/null
+expjob_supervisor=$expjob_value
+expjob_supervisor_head=\${expjob_supervisor%%"
+"*}
+IFS= read -r expjob_boot_now </proc/sys/kernel/random/boot_id || expjob_unusable /proc/sys/kernel/random/boot_id
+# Another process namespace's /proc would tell lies about whom to signal.
+IFS=' ' read -r expjob_self expjob_rest </proc/self/stat
+[ "$expjob_self" = "$$" ] || expjob_unusable /proc/self/stat
+for expjob_program in setsid mkdir rm stat date base64 tr sleep; do
+  command -v "$expjob_program" >/dev/null || expjob_unusable "$expjob_program"
 done
-first_line /etc/machine-id
-machine_id=$first
-[ -n "$machine_id" ] || machine_id=$(uname -n)
-echo "ready $machine_id $boot_now $(printf %s "$HOME" | od -An -v -to1 | tr -d ' \\n')"
-while IFS= read -r request; do
-  verb=\${request%% *} tag=\${request#* }
-  value
-  directory=$value
-  case $verb in
-    start)
-      (
-        IFS= read -r count
-        export EXPJOB_SUPERVISOR_UMASK="$expjob_umask"
-        while [ "$count" -gt 0 ]; do
-          IFS= read -r name
-          value
-          export "$name=$value"
-          count=$((count - 1))
-        done
-        (
-          exec </dev/null
-          if mkdir -p "$directory" && cd "$HOME"; then
-            setsid /bin/sh -c "$supervisor" expjob "$directory" "$HOME" "$directory/out" "$directory/err" shell 2>/dev/null |
-              { IFS= read -r said; echo "begun $tag $said"; }
-            report_end "$directory"
-          else
-            echo "begun $tag refused directory"
-          fi
-        ) &
-      ) ;;
-    watch)
-      (
-        exec </dev/null
-        while [ ! -s "$directory/status" ] && identify "$directory" && [ "$alive" = 1 ]; do sleep 1; done
-        report_end "$directory"
-      ) & ;;
-    inspect)
-      now=$(date +%s)
-      identify "$directory"
-      was_alive=$alive
-      count=0
-      case $pid_line in *' end') members : ;; esac
-      mtime "$directory/pid"
-      begun=$mtime
-      mtime "$directory/status"
-      claim=-
-      [ -e "$directory/claim" ] && claim=yes
-      first_line "$directory/claim"
-      [ "$first" = "withdrawn end" ] && claim=withdrawn
-      first_line "$directory/status"
-      echo "state $tag $now $boot_now $was_alive $count $begun $mtime $claim |$first|$pid_line" ;;
-    withdraw)
-      (
-        answer=failed
-        mkdir -p "$directory"
-        for file in claim pid; do
-          if (set -C; echo withdrawn end >"$directory/$file") 2>/dev/null; then answer=yes; break; fi
-          first_line "$directory/$file"
-          if [ "$first" = "withdrawn end" ]; then answer=yes; break; fi
-          [ -e "$directory/$file" ] && answer=no
-        done
-        echo "withdrawn $tag $answer"
-      ) ;;
+expjob_machine=
+[ -s /etc/machine-id ] && IFS= read -r expjob_machine </etc/machine-id
+[ -n "$expjob_machine" ] || expjob_machine=$(uname -n)
+echo "ready $expjob_machine $expjob_boot_now" $(printf %s "$HOME" | base64)
+while IFS= read -r expjob_request; do
+  expjob_verb=\${expjob_request%% *} expjob_tag=\${expjob_request#* }
+  expjob_read
+  expjob_directory=$expjob_value
+  case $expjob_verb in
+    start) (expjob_prepare && expjob_fork expjob_run) ;;
+    watch) (expjob_fork expjob_watch) ;;
+    inspect) expjob_inspect ;;
+    withdraw) expjob_withdraw ;;
     signal)
-      value
-      signal=$value count=0
-      if [ ! -s "$directory/status" ] && identify "$directory" && [ "$alive" = 1 ]; then members send_signal; fi
-      echo "signaled $tag $count" ;;
-    release)
-      case $directory in /*/[0-9]*.[0-9]*.[0-9a-z]*) rm -rf "$directory" ;; esac
-      echo "released $tag" ;;
-    probe)
-      if mkdir -p "$directory" && [ -w "$directory" ]; then echo "probed $tag ok"; else echo "probed $tag unwritable"; fi ;;
+      expjob_read
+      expjob_signal=$expjob_value
+      (expjob_fork expjob_stop) ;;
+    release) expjob_release ;;
+    probe) expjob_probe ;;
   esac
 done
+# The end of the input: what was forked here goes too, if this shell leads its group and nobody else is in it.
+expjob_group_of() { expjob_group=$3; }
+expjob_stat_of "$$" && expjob_group_of \${expjob_text##*') '}
+if [ "$expjob_group" = "$$" ]; then
+  trap : TERM
+  kill -s TERM 0
+fi
 `;

@@ -1,17 +1,23 @@
 /**
- * The ssh runner: shell text, executed by the same supervisor on the machine itself. Its agents (one a machine)
- * start and watch; the logs come over by commands of their own. Run directories are on the machine's local disk,
- * keyed by machine id, because lab homes are shared by NFS and a claim must not be.
+ * The ssh runner: shell text, executed on the machine itself by the same supervisor as on this host. Agents (one a
+ * machine) start runs and report their ends; logs come over by commands of their own. It holds no job state: the run
+ * directory on the machine is the handle of a run, and a daemon, a connection or an agent that dies changes nothing.
+ *
+ * Run directories are `<run root>/<machine id>/<server id>/<jid>.<command>.<run id>/`. The run root is
+ * `~/.local/state/expjobserver/runs` unless the class sets its own, which must be an absolute path of a local disk.
+ * The machine id (/etc/machine-id, else the host name) is in the path because lab homes are often one NFS export for
+ * all machines: a claim must be exclusive where it executes, and with one client to a folder it is so on NFS too.
  */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import { type Problem, problem } from "../../core/problem.ts";
 import { type MachineShell, MachineShellError } from "../machine-shell.ts";
+import type { AgentBegun, AgentEnd, AgentIdentity, Inspection, LogBase } from "./agent-words.ts";
 import { LogCopy } from "./log-copy.ts";
-import { type AgentEnd, type AgentIdentity, MachineAgent } from "./machine-agent.ts";
+import type { AwaitedEnd } from "./machine-agent.ts";
+import { MachineAgents, type OpenAgent } from "./machine-agents.ts";
 import { errorCode, parsePidLine, parseStatus, runDirectoryName } from "./run-directory.ts";
 import { fileProblem, syncLog } from "./run-log.ts";
 import type { AttachOutcome, RunEnd, RunLog, RunName, Runner, RunRequest, StartOutcome, StopOutcome, StopSignal } from "./runner.ts";
+import { machineDiskProblem, startRefusal, unsendable } from "./ssh-start-problem.ts";
 import { supervisorEnvironment } from "./supervisor.ts";
 
 export interface SshRunnerOptions {
@@ -20,280 +26,285 @@ export interface SshRunnerOptions {
   /** Absolute, on the machine; null: `~/.local/state/expjobserver/runs`. */
   readonly runRoot: string | null;
   readonly now: () => number;
-}
-
-interface OpenAgent {
-  readonly agent: MachineAgent;
-  readonly identity: AgentIdentity;
+  /** Told of what is left for later: a run directory that cannot be removed. */
+  readonly warn?: (problem: Problem) => void;
 }
 
 /** A job that ends sooner needs no follower: its log comes with its end. */
-const FOLLOW_AFTER_MS = 150;
+const FOLLOW_AFTER_MS = 100;
 /** For the supervisor to claim and say so; a machine that takes longer is as good as gone. */
 const BEGIN_TIMEOUT_MS = 60_000;
-const ATTACH_LOOKS_MAX = 20;
-const ATTACH_LOOK_MS = 100;
+/** How often attach looks again at a directory that changes under it. */
+const ATTACH_LOOKS_MAX = 50;
+const LOOK_AGAIN_MS = 100;
+/** After the death of a supervisor its processes may be dying too: how long to wait before saying they live. */
+const SESSION_GRACE_MS = 1_000;
 
 export class SshRunner implements Runner {
-  private readonly agents = new Map<string, Promise<OpenAgent>>();
+  readonly #options: SshRunnerOptions;
+  readonly #agents: MachineAgents;
+  /** By machine and run: what is followed is not followed twice. */
+  readonly #live = new Map<string, { readonly startedAt: number; readonly end: Promise<RunEnd> }>();
 
-  constructor(private readonly options: SshRunnerOptions) {}
+  constructor(options: SshRunnerOptions) {
+    this.#options = options;
+    this.#agents = new MachineAgents(options.shell);
+  }
 
   async start(request: RunRequest): Promise<StartOutcome> {
-    if (request.program.kind !== "shell")
+    const { program, machine, log, caller } = request;
+    if (program.kind !== "shell")
       return { kind: "not-started", problem: problem("start-failed", { message: "a driver does not run over SSH" }) };
-    let open: OpenAgent;
+    const environment = { ...request.environment, ...supervisorEnvironment(program, caller) };
+    const refusal = unsendable(environment);
+    if (refusal !== null) return { kind: "not-started", problem: refusal };
+    let place: Place;
     let logs: LogCopy;
-    let directory: string;
     try {
-      open = await this.agent(request.machine);
-      directory = this.directoryOf(request, open.identity);
-      logs = this.openLogs(request, directory);
+      place = await this.#placeOf(request);
+      logs = this.#openLogs({ machine, directory: place.directory, log, base: null, umask: caller?.umask ?? null });
     } catch (error) {
       // Nothing was sent: nothing can start late.
-      return { kind: "not-started", problem: this.problemOf(error, request.log.stdout) };
+      return { kind: "not-started", problem: problemOf(error, log.stdout) };
     }
-    const environment = { ...request.environment, ...supervisorEnvironment(request.program, request.caller) };
-    const { begun, end } = open.agent.start(directory, environment);
-    const outcome = await this.begun(request.machine, open, begun);
-    if (outcome === "started") {
-      return { kind: "started", at: this.options.now(), end: this.follow({ run: request, log: request.log, directory, logs, end }) };
+    const { begun, end } = place.agent.start({ directory: place.directory, base: logs.base, environment });
+    const outcome = await this.#begun(place, begun);
+    if (outcome.kind === "begun") {
+      const startedAt = this.#options.now();
+      return {
+        kind: "started",
+        at: startedAt,
+        end: this.#track({ run: request, startedAt, end: this.#follow({ place, log, logs, end }) }),
+      };
     }
     await logs.close();
-    if (outcome.kind === "uncertain") return outcome;
-    return (await this.withdrawn(open, directory)) ? outcome : { kind: "uncertain", problem: outcome.problem };
+    return outcome;
   }
 
   async attach(run: RunName, log: RunLog): Promise<AttachOutcome> {
+    const live = this.#live.get(keyOf(run));
+    if (live !== undefined) return { kind: "running", ...live };
     try {
-      const open = await this.agent(run.machine);
-      const directory = this.directoryOf(run, open.identity);
-      for (let look = 0; look < ATTACH_LOOKS_MAX; look++) {
-        const outcome = await this.judge({ run, log, directory, open });
+      const place = await this.#placeOf(run);
+      for (let look = 0; look < ATTACH_LOOKS_MAX; look += 1) {
+        const outcome = await this.#judge({ run, log, place });
         if (outcome !== null) return outcome;
-        await Bun.sleep(ATTACH_LOOK_MS);
+        await Bun.sleep(LOOK_AGAIN_MS);
       }
-      return { kind: "lost", problem: problem("supervisor-gone", { path: directory }), sessionEmpty: false };
+      return { kind: "lost", problem: problem("supervisor-gone", { path: place.directory }), sessionEmpty: false };
     } catch (error) {
-      return { kind: "unreachable", problem: this.problemOf(error, log.stdout) };
+      return { kind: "unreachable", problem: problemOf(error, log.stdout) };
     }
   }
 
   async stop(run: RunName, signal: StopSignal): Promise<StopOutcome> {
     try {
-      const { agent, identity } = await this.agent(run.machine);
-      const answer = await agent.ask("signal", this.directoryOf(run, identity), signal);
-      return { kind: "signaled", processes: Number(answer.words[0] ?? 0) };
+      const { agent, directory } = await this.#placeOf(run);
+      return { kind: "signaled", processes: await agent.signal(directory, signal) };
     } catch (error) {
-      return { kind: "unreachable", problem: this.problemOf(error, "") };
+      return { kind: "unreachable", problem: problemOf(error, "") };
     }
   }
 
   async release(run: RunName): Promise<void> {
     try {
-      const { agent, identity } = await this.agent(run.machine);
-      await agent.ask("release", this.directoryOf(run, identity));
+      const { agent, directory, machine } = await this.#placeOf(run);
+      if (await agent.release(directory)) return;
+      this.#options.warn?.(problem("run-directory-failed", { machine, path: directory, message: "it cannot be removed" }));
     } catch (error) {
-      // The machine is away: its directory is removed when someone cleans up there.
-      if (!(error instanceof MachineShellError)) throw error;
+      this.#options.warn?.(problemOf(error, ""));
     }
   }
 
   async probe(machine: string): Promise<Problem | null> {
     try {
-      const { agent, identity } = await this.agent(machine);
-      const root = this.rootOf(identity);
-      const answer = await agent.ask("probe", root);
-      return answer.words[0] === "ok" ? null : problem("run-directory-failed", { machine, path: root, message: "it cannot be written" });
+      const { agent, identity } = await this.#agents.agent(machine);
+      const root = this.#rootOf(identity);
+      const message = await agent.probe(root);
+      return message === null ? null : machineDiskProblem({ machine, path: root, message });
     } catch (error) {
-      return this.problemOf(error, "");
+      return problemOf(error, "");
     }
   }
 
-  /** Ends the agents; runs go on. */
+  /** Ends the agents, and with them all following; runs go on. */
   close(): void {
-    for (const agent of this.agents.values()) void agent.then((open) => open.agent.close()).catch(() => undefined);
-    this.agents.clear();
+    this.#agents.close();
   }
 
-  private async agent(machine: string): Promise<OpenAgent> {
-    const known = this.agents.get(machine);
-    if (known !== undefined) {
-      const open = await known.catch(() => null);
-      if (open !== null && open.agent.dead === null) return open;
-      if (this.agents.get(machine) === known) this.agents.delete(machine);
-      return await this.agent(machine);
-    }
-    const opening = MachineAgent.open(this.options.shell(machine));
-    this.agents.set(machine, opening);
+  async #placeOf(run: RunName): Promise<Place> {
+    const open = await this.#agents.agent(run.machine);
+    return { ...open, machine: run.machine, directory: `${this.#rootOf(open.identity)}/${runDirectoryName(run)}` };
+  }
+
+  #rootOf({ home, machineId }: AgentIdentity): string {
+    return `${this.#options.runRoot ?? `${home}/.local/state/expjobserver/runs`}/${machineId}/${this.#options.serverId}`;
+  }
+
+  #openLogs(options: { machine: string; directory: string; log: RunLog; base: LogBase | null; umask: number | null }): LogCopy {
+    const { machine, ...rest } = options;
+    return new LogCopy({ ...rest, shell: this.#agents.shell(machine), places: this.#agents.followerPlaces(machine) });
+  }
+
+  #track({ run, startedAt, end }: { run: RunName; startedAt: number; end: Promise<RunEnd> }): Promise<RunEnd> {
+    const key = keyOf(run);
+    const tracked = end.finally(() => this.#live.delete(key));
+    this.#live.set(key, { startedAt, end: tracked });
+    return tracked;
+  }
+
+  async #begun(place: Place, begun: Promise<AgentBegun>): Promise<Exclude<StartOutcome, { kind: "started" }> | { readonly kind: "begun" }> {
+    const { machine } = place;
+    // The run may begin yet: whoever waits for this agent must learn that it is of no use.
+    const timer = setTimeout(
+      () => place.agent.close(problem("unreachable", { machine, message: `no answer within ${BEGIN_TIMEOUT_MS / 1_000} s` })),
+      BEGIN_TIMEOUT_MS,
+    );
     try {
-      return await opening;
+      const answer = await begun;
+      if (answer.line.startsWith("started ")) return { kind: "begun" };
+      if (answer.line === "claimed") return { kind: "uncertain", problem: problem("start-failed", { reason: "claimed" }) };
+      const cause = startRefusal(answer, { machine, path: place.directory });
+      const { word } = await place.agent.withdraw(place.directory);
+      // `failed`: what keeps us from writing the claim is what kept the run from starting.
+      const isCertain = word === "yes" || word === "dead" || (word === "failed" && answer.line !== "");
+      return { kind: isCertain ? "not-started" : "uncertain", problem: cause };
     } catch (error) {
-      if (this.agents.get(machine) === opening) this.agents.delete(machine);
-      throw error;
+      return { kind: "uncertain", problem: problemOf(error, "") };
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   /** What the run directory says to a daemon that did not start the run. null: it is changing, look again. */
-  private async judge({ run, log, directory, open }: Judged): Promise<AttachOutcome | null> {
-    const seen = await this.inspect(open.agent, directory);
-    if (seen.exit !== null || seen.alive) {
-      const logs = this.openLogs({ ...run, log }, directory);
-      const followed = { run, log, directory, logs, end: open.agent.watch(directory) };
-      if (seen.exit !== null) return await this.takeExit(followed, seen);
-      return { kind: "running", startedAt: seen.startedAt ?? this.options.now(), end: this.follow(followed) };
+  async #judge({ run, log, place }: Judged): Promise<AttachOutcome | null> {
+    const { agent, directory, machine } = place;
+    const seen = await agent.inspect(directory);
+    const status = parseStatus(`${seen.statusLine}\n`);
+    const hasBegun = parsePidLine(`${seen.pidLine}\n`) !== null;
+    if (status?.kind === "exited" || hasBegun) {
+      const logs = this.#openLogs({ machine, directory, log, base: seen.base, umask: null });
+      const end = this.#follow({ place, log, logs, end: agent.watch(directory) });
+      const startedAt = this.#here(seen, seen.begunAt);
+      if (status?.kind !== "exited" && seen.alive) {
+        return { kind: "running", ...this.#tracked(run, startedAt ?? this.#options.now(), end) };
+      }
+      return attachedEnd(await end, startedAt, this.#here(seen, seen.endedAt));
     }
-    if (seen.hasPid) return this.lost(seen, directory);
-    if (seen.withdrawn) return { kind: "not-started" };
-    const [answer] = (await open.agent.ask("withdraw", directory)).words;
-    if (answer === "yes") return { kind: "not-started" };
-    // Someone was faster: a supervisor, whose pid line is there or comes.
-    if (answer === "no") return null;
-    return { kind: "unreachable", problem: problem("run-directory-failed", { machine: run.machine, path: directory, message: "it cannot be written" }) };
+    if (status?.kind === "refused" || [seen.claimLine, seen.pidLine].includes(WITHDRAWN)) return { kind: "not-started" };
+    if (run.hostBootId !== undefined && run.hostBootId !== seen.bootId)
+      return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
+    return await this.#withdraw(place);
   }
 
-  private rootOf(identity: AgentIdentity): string {
-    const root = this.options.runRoot ?? `${identity.home}/.local/state/expjobserver/runs`;
-    return `${root}/${identity.machineId}/${this.options.serverId}`;
+  #tracked(run: RunName, startedAt: number, end: Promise<RunEnd>) {
+    return { startedAt, end: this.#track({ run, startedAt, end }) };
   }
 
-  private directoryOf(run: RunName, identity: AgentIdentity): string {
-    return `${this.rootOf(identity)}/${runDirectoryName(run)}`;
-  }
-
-  private openLogs(request: RunName & { readonly log: RunLog }, directory: string): LogCopy {
-    mkdirSync(dirname(request.log.stdout), { recursive: true });
-    mkdirSync(dirname(request.log.stderr), { recursive: true });
-    return new LogCopy(this.options.shell(request.machine), directory, request.log);
-  }
-
-  private async begun(
-    machine: string,
-    open: OpenAgent,
-    begun: Promise<string>,
-  ): Promise<"started" | Extract<StartOutcome, { problem: Problem }>> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      late.reject(new MachineShellError(problem("unreachable", { machine, message: `no answer within ${BEGIN_TIMEOUT_MS / 1_000} s` })));
-      open.agent.close();
-    }, BEGIN_TIMEOUT_MS);
-    try {
-      const line = await Promise.race([begun, late.promise]);
-      if (line.startsWith("started ")) return "started";
-      if (line === "claimed") return { kind: "uncertain", problem: problem("start-failed", { reason: "claimed" }) };
-      const code = line === "refused directory" || line === "refused pid" ? "run-directory-failed" : "start-failed";
-      return {
-        kind: "not-started",
-        problem: problem(code, { machine, reason: line, path: this.rootOf(open.identity), message: "it cannot be written" }),
-      };
-    } catch (error) {
-      return { kind: "uncertain", problem: this.problemOf(error, "") };
-    } finally {
-      clearTimeout(timer);
-      begun.catch(() => undefined);
-    }
-  }
-
-  private async withdrawn(open: OpenAgent, directory: string): Promise<boolean> {
-    try {
-      return (await open.agent.ask("withdraw", directory)).words[0] === "yes";
-    } catch (error) {
-      if (error instanceof MachineShellError) return false;
-      throw error;
+  async #withdraw({ agent, directory, machine }: Place): Promise<AttachOutcome | null> {
+    const { word, message } = await agent.withdraw(directory);
+    switch (word) {
+      case "yes":
+      case "dead":
+        return { kind: "not-started" };
+      case "no":
+        return null;
+      case "gone":
+        return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
+      default:
+        return { kind: "unreachable", problem: machineDiskProblem({ machine, path: directory, message }) };
     }
   }
 
   /** Shows the log while the job runs, and has it whole when the end is reported. Never rejects. */
-  private async follow(followed: Followed): Promise<RunEnd> {
-    const timer = setTimeout(() => followed.logs.follow(), FOLLOW_AFTER_MS);
+  async #follow({ place, log, logs, end }: Followed): Promise<RunEnd> {
+    const timer = setTimeout(() => logs.follow(), FOLLOW_AFTER_MS);
     try {
-      const end = await followed.end;
+      const reached = await end;
       clearTimeout(timer);
-      if ("code" in end) return { kind: "disconnected", problem: end };
-      return await this.concluded(followed, end);
+      if ("code" in reached) return { kind: "disconnected", problem: reached };
+      return await this.#conclude({ place, log, logs, end: reached });
     } catch (error) {
-      const reason = this.problemOf(error, followed.log.stdout);
-      return { kind: "disconnected", problem: reason };
+      return { kind: "disconnected", problem: problemOf(error, log.stdout) };
     } finally {
       clearTimeout(timer);
-      await followed.logs.close();
+      await logs.close();
     }
   }
 
-  private async concluded({ run, log, directory, logs }: Followed, end: AgentEnd): Promise<RunEnd> {
+  async #conclude({ place, log, logs, end }: Concluded): Promise<RunEnd> {
     const status = parseStatus(`${end.statusLine}\n`);
-    if (status?.kind !== "exited") {
-      const { agent } = await this.agent(run.machine);
-      const outcome = this.lost(await this.inspect(agent, directory), directory);
-      return outcome;
+    const copyProblem = await logs.complete(end);
+    if (status?.kind !== "exited") return await this.#lose(place);
+    const at = this.#options.now();
+    const logProblem = copyProblem ?? (await syncLog(log));
+    return { kind: "exited", exitCode: status.exitCode, at, ...(logProblem === null ? {} : { logProblem }) };
+  }
+
+  /** Its supervisor is gone and left no status. */
+  async #lose({ agent, directory }: Place): Promise<RunEnd> {
+    let seen = await agent.inspect(directory);
+    const identity = parsePidLine(`${seen.pidLine}\n`);
+    if (identity === null) return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
+    if (identity.bootId !== seen.bootId) return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
+    for (let waitedMs = 0; seen.sessionProcesses > 0 && waitedMs < SESSION_GRACE_MS; waitedMs += LOOK_AGAIN_MS) {
+      await Bun.sleep(LOOK_AGAIN_MS);
+      seen = await agent.inspect(directory);
     }
-    // A log that is gone on the machine cannot be completed: what is here is what there is.
-    await logs.complete({ outBytes: end.outBytes ?? 0, errBytes: end.errBytes ?? 0, inline: end.inline });
-    const logProblem = await syncLog(log);
-    return { kind: "exited", exitCode: status.exitCode, at: this.options.now(), ...(logProblem === null ? {} : { logProblem }) };
+    return { kind: "lost", problem: problem("supervisor-gone", { path: directory }), sessionEmpty: seen.sessionProcesses === 0 };
   }
 
-  private async takeExit(followed: Followed, seen: Inspected): Promise<AttachOutcome> {
-    const end = await this.follow(followed);
-    if (end.kind === "disconnected") return { kind: "unreachable", problem: end.problem };
-    if (end.kind === "lost") return end;
-    return { ...end, startedAt: seen.startedAt, at: seen.endedAt ?? end.at };
+  /** A time of the machine's clock on ours: only differences of its own times are believed. */
+  #here(seen: Inspection, seconds: number | null): number | null {
+    return seconds === null ? null : this.#options.now() - (seen.now - seconds) * 1_000;
   }
+}
 
-  private lost(seen: Inspected, directory: string): Extract<RunEnd, { kind: "lost" }> {
-    if (seen.rebooted) return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
-    return { kind: "lost", problem: problem("supervisor-gone", { path: directory }), sessionEmpty: seen.members === 0 };
-  }
+const WITHDRAWN = "withdrawn end";
 
-  private async inspect(agent: MachineAgent, directory: string): Promise<Inspected> {
-    const { words, lines } = await agent.ask("inspect", directory);
-    const [now = "", boot = "", alive = "", members = "", begun = "", ended = "", claim = ""] = words;
-    const [statusLine = "", pidLine = ""] = lines;
-    const status = parseStatus(`${statusLine}\n`);
-    const identity = parsePidLine(`${pidLine}\n`);
-    // The machine's clock against ours: only differences of its own times are used.
-    const ago = (mtime: string): number | null => (mtime === "-" ? null : this.options.now() - (Number(now) - Number(mtime)) * 1_000);
-    return {
-      exit: status?.kind === "exited" ? status.exitCode : null,
-      alive: alive === "1",
-      members: Number(members),
-      hasPid: identity !== null,
-      rebooted: identity !== null && identity.bootId !== boot,
-      withdrawn: claim === "withdrawn",
-      startedAt: ago(begun),
-      endedAt: ago(ended),
-    };
-  }
-
-  private problemOf(error: unknown, path: string): Problem {
-    if (error instanceof MachineShellError) return error.problem;
-    if (errorCode(error) !== "") return fileProblem("log-unwritable", path, error);
-    return problem("start-failed", { message: String(error) });
-  }
+/** A run's directory, and the agent of the machine it is on. */
+interface Place extends OpenAgent {
+  readonly machine: string;
+  readonly directory: string;
 }
 
 interface Judged {
   readonly run: RunName;
   readonly log: RunLog;
-  readonly directory: string;
-  readonly open: OpenAgent;
+  readonly place: Place;
 }
 
 interface Followed {
-  readonly run: RunName;
+  readonly place: Place;
   readonly log: RunLog;
-  readonly directory: string;
   readonly logs: LogCopy;
-  readonly end: Promise<AgentEnd | Problem>;
+  readonly end: AwaitedEnd;
 }
 
-interface Inspected {
-  readonly exit: number | null;
-  readonly alive: boolean;
-  readonly members: number;
-  readonly hasPid: boolean;
-  readonly rebooted: boolean;
-  readonly withdrawn: boolean;
-  readonly startedAt: number | null;
-  readonly endedAt: number | null;
+interface Concluded {
+  readonly place: Place;
+  readonly log: RunLog;
+  readonly logs: LogCopy;
+  readonly end: AgentEnd;
+}
+
+function keyOf(run: RunName): string {
+  return `${run.machine} ${runDirectoryName(run)}`;
+}
+
+function attachedEnd(end: RunEnd, startedAt: number | null, endedAt: number | null): AttachOutcome {
+  switch (end.kind) {
+    case "exited":
+      return { ...end, startedAt, at: endedAt ?? end.at };
+    case "lost":
+      return end;
+    case "disconnected":
+      return { kind: "unreachable", problem: end.problem };
+  }
+}
+
+function problemOf(error: unknown, path: string): Problem {
+  if (error instanceof MachineShellError) return error.problem;
+  if (errorCode(error) !== "") return fileProblem("log-unwritable", path, error);
+  return problem("start-failed", { message: String(error) });
 }

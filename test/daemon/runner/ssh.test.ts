@@ -1,0 +1,8 @@
+/** The battery over a real sshd. */
+import { setDefaultTimeout } from "bun:test";
+import { runnerBattery } from "../../contract/runner.ts";
+import { openSshRunner } from "./ssh-runner-harness.ts";
+
+setDefaultTimeout(60_000);
+
+runnerBattery("ssh", () => openSshRunner());
