@@ -85,6 +85,11 @@ export class Fleet {
     }
   }
 
+  /** The next connection to any machine is tried at once, whatever failed before. */
+  forgetConnectFailures(): void {
+    this.options.ssh.forgetFailures();
+  }
+
   /** `machine check`: now, whatever failed before. One that answers comes back into use. */
   async check(addr: string): Promise<MachineCheck> {
     this.options.ssh.forgetFailures();

@@ -118,6 +118,7 @@ function servicesOf({ options, store, daemon, storage, stop }: Door): Services {
       remove: (name) => store.secrets.remove([name]),
     },
     checkMachine: (addr) => fleet.check(addr),
+    forgetConnectFailures: () => fleet.forgetConnectFailures(),
     readRecordedFiles: async (path) => (await readRecord(path).catch(() => null))?.files ?? null,
     gateProblem: () => gate.problem,
     server: {

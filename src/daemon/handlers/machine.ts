@@ -14,6 +14,7 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
   return {
     "machine.add": async ({ addrs, class: className }, { requestId }) => {
       const present = addrs.filter((addr) => machineAt(engine.state, addr) !== undefined);
+      services.forgetConnectFailures();
       await engine.submit({ kind: "add-machines", addrs, class: className }, requestId);
       return { added: addrs.filter((addr) => !present.includes(addr)), moved: present };
     },
@@ -31,11 +32,13 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
     "machine.move": async ({ addrs, classes, class: className }, { requestId }) => {
       const { found, missing } = select(engine.state, addrs, classes);
       const moved = found.map((machine) => machine.addr);
+      services.forgetConnectFailures();
       await engine.submit({ kind: "move-machines", addrs: moved, class: className }, requestId);
       return { moved, missing };
     },
     "machine.restore": async ({ addrs }, { requestId }) => {
       const { found, missing } = select(engine.state, addrs, []);
+      services.forgetConnectFailures();
       await engine.submit({ kind: "restore-machines", addrs: found.map((machine) => machine.addr) }, requestId);
       return { failed: missing.map((addr) => ({ addr, code: "no-such-machine" })) };
     },

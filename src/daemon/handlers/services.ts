@@ -15,6 +15,8 @@ export interface Services {
     remove(name: string): Promise<void>;
   };
   readonly checkMachine: (addr: string) => Promise<MachineCheck>;
+  /** A person has mended something: what failed a moment ago is tried afresh, not after its back-off. */
+  readonly forgetConnectFailures: () => void;
   /** The files of a result that has too many to be kept in the job; null when its record is gone. */
   readonly readRecordedFiles: (record: string) => Promise<readonly CopiedFile[] | null>;
   readonly gateProblem: () => Problem | null;
