@@ -112,7 +112,7 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
 
   test("sshd killed in the middle of a copy: nothing half-copied is visible, and the copy is completed when it is back", async () => {
     mkdirSync(there(), { recursive: true });
-    const jid = await produce(`head -c 150000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`);
+    const jid = await produce(`head -c 60000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`);
     const copying = await daemon.untilStatus(jid, "copying");
     await waitFor(() => bytesBelow(here()) > 1_000_000, { what: () => `bytes under ${here()}: ${bytesBelow(here())}`, everyMs: 1 });
     const machine = machines.all.find((one) => one.machine === copying.machine) ?? machines.at(0);
@@ -127,7 +127,7 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
 
   test("a daemon killed in the middle of a copy completes it after the restart", async () => {
     mkdirSync(there(), { recursive: true });
-    const jid = await produce(`head -c 150000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`);
+    const jid = await produce(`head -c 60000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`);
     await daemon.untilStatus(jid, "copying");
     await waitFor(() => bytesBelow(here()) > 1_000_000, { what: () => `bytes under ${here()}`, everyMs: 1 });
     await daemon.kill();
