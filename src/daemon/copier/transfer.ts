@@ -14,6 +14,7 @@ import { hashBeginning } from "./local-hash.ts";
 import { hashOnMachine, listResults, type Source } from "./manifest.ts";
 import { type FileToReceive, receiveFiles } from "./receive.ts";
 import { encodeWord, STREAM_SCRIPT } from "./scripts.ts";
+import { TimeSlice } from "./time-slice.ts";
 import { WatchedCommand } from "./watched-command.ts";
 
 export interface FetchedFile {
@@ -83,15 +84,15 @@ class Fetch {
     await shapeTree(this.#incoming, listing);
     const resumed = await this.#takeUpLeftovers();
     await this.#requireSpace(resumed?.bytes ?? 0);
-    await this.#transfer(listing, resumed).catch((error: unknown) => {
-      if (error instanceof CopyProblem && error.remedy === "changed") this.#forgetUnproved();
+    await this.#transfer(listing, resumed).catch(async (error: unknown) => {
+      if (error instanceof CopyProblem && error.remedy === "changed") await this.#forgetUnproved();
       throw error;
     });
     const wrong = [...this.#progress.values()].filter(differs);
     const first = wrong[0];
     if (first === undefined) return { listing, files: this.#fetchedFiles() };
     const isForgiven = mayForgive && wrong.every((progress) => progress.isLeftover);
-    this.#forgetUnproved();
+    await this.#forgetUnproved();
     if (isForgiven) return null;
     throw resultsChanged(this.#source.shell.machine, first.file.source);
   }
@@ -121,8 +122,10 @@ class Fetch {
   /** Files that are here in full are hashed; of the others, the one that a stream can begin with is returned. */
   async #takeUpLeftovers(): Promise<Resumed | null> {
     let resumed: Resumed | null = null;
+    const slice = new TimeSlice();
     for (const progress of this.#progress.values()) {
       if (progress.received !== null) continue;
+      if (slice.over) await slice.pause();
       const path = this.#pathOf(progress.file);
       const found = look(path);
       if (found === null || !found.isFile() || found.nlink !== 1 || found.size > progress.file.bytes || found.size === 0) continue;
@@ -229,9 +232,11 @@ class Fetch {
   }
 
   /** What follows a changed file in a stream was cut at the wrong places: nothing without proof is kept. */
-  #forgetUnproved(): void {
+  async #forgetUnproved(): Promise<void> {
+    const slice = new TimeSlice();
     for (const progress of this.#progress.values()) {
       if (progress.received !== null && progress.received === progress.expected) continue;
+      if (slice.over) await slice.pause();
       this.#progress.delete(progress.file.target);
       rmSync(this.#pathOf(progress.file), { force: true });
     }

@@ -1,9 +1,12 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomFillSync } from "node:crypto";
 import { appendFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { HASH_SCRIPT, LIST_SCRIPT, STREAM_SCRIPT } from "../../../src/daemon/copier/scripts.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, tree } from "./copy-fixture.ts";
+
+// A machine that is busy with other tests.
+setDefaultTimeout(60_000);
 
 const FILES = {
   "exp7/a": "aaaa",

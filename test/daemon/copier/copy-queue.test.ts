@@ -1,8 +1,11 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { CopyQueue } from "../../../src/daemon/copier/copy-queue.ts";
 import { LIST_SCRIPT } from "../../../src/daemon/copier/scripts.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, tree } from "./copy-fixture.ts";
+
+// A machine that is busy with other tests.
+setDefaultTimeout(60_000);
 
 test("four copies run at once, the others wait", async () => {
   using fixture = new CopyFixture();

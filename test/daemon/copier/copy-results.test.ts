@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomFillSync } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -8,6 +8,9 @@ import type { MachineShell } from "../../../src/daemon/machine-shell.ts";
 import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
 import { type Sshd, sshdAvailable, startSshd } from "../../support/sshd.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
+
+// A machine that is busy with other tests.
+setDefaultTimeout(60_000);
 
 const HOSTILE_NAMES = [
   "with space",

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,9 @@ import { readRecord } from "../../../src/daemon/copier/record.ts";
 import { LocalMachineShell } from "../../../src/daemon/local-shell.ts";
 import { mustBeCopied } from "./copy-fixture.ts";
 import { AFTER, crashOptions, NEW, OLD, SET_ASIDE, writeAll } from "./crash-scenario.ts";
+
+// A machine that is busy with other tests.
+setDefaultTimeout(60_000);
 
 /** Each is counted for itself, and in each thread: the copy writes from several. */
 const CHANGING_CALLS = ["rename,renameat,renameat2", "link,linkat", "mkdir,mkdirat", "unlink,unlinkat,rmdir", "fsync,fdatasync", "openat"];

@@ -1,8 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { HASH_SCRIPT, LIST_SCRIPT } from "../../../src/daemon/copier/scripts.ts";
 import { CopyFixture, LyingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
+
+// A machine that is busy with other tests.
+setDefaultTimeout(60_000);
 
 /** Answers the three questions as told; hashes are those of `content` unless said otherwise. */
 function liar(answers: { listing: string; stream: Uint8Array | string | AsyncIterable<Uint8Array>; hashes: string }): LyingShell {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomFillSync } from "node:crypto";
 import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +9,9 @@ import { CutProxy } from "../../support/cut-proxy.ts";
 import { type Sshd, sshdAvailable, startSshd } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, tree } from "./copy-fixture.ts";
+
+// A machine that is busy with other tests.
+setDefaultTimeout(60_000);
 
 const MIB = 1024 * 1024;
 
@@ -41,7 +44,7 @@ describe.skipIf(!sshdAvailable())("a connection to sshd", () => {
       fixture.write({ "exp7/large": randomFillSync(Buffer.alloc(bytes)), "exp7/small": "x" });
       proxy.cutAfterBytes = 40 * MIB;
       const copying = fixture.copy({ shell, limits: { retryDelayMs: 100 } });
-      await waitFor(() => proxy.bytesFromTarget >= 40 * MIB);
+      await waitFor(() => proxy.bytesFromTarget >= 40 * MIB, { timeoutMs: 50_000 });
       proxy.cutAfterBytes = null;
       mustBeCopied(await copying);
       expect(tree(fixture.target)).toEqual(tree(fixture.source));
@@ -57,7 +60,7 @@ describe.skipIf(!sshdAvailable())("a connection to sshd", () => {
       for (let index = 0; index < 320; index += 1) fixture.write({ [`exp7/f${index}`]: randomFillSync(Buffer.alloc(100_000)) });
       proxy.cutAfterBytes = 16 * MIB;
       const copying = fixture.copy({ shell, limits: { retryDelayMs: 100 } });
-      await waitFor(() => proxy.bytesFromTarget >= 16 * MIB);
+      await waitFor(() => proxy.bytesFromTarget >= 16 * MIB, { timeoutMs: 50_000 });
       proxy.cutAfterBytes = null;
       mustBeCopied(await copying);
       expect(tree(fixture.target)).toEqual(tree(fixture.source));
@@ -70,7 +73,7 @@ describe.skipIf(!sshdAvailable())("a connection to sshd", () => {
       using fixture = new CopyFixture();
       fixture.write({ exp7: randomFillSync(Buffer.alloc(64 * MIB)) });
       const freezing = (async () => {
-        await waitFor(() => proxy.bytesFromTarget > 10 * MIB);
+        await waitFor(() => proxy.bytesFromTarget > 10 * MIB, { timeoutMs: 50_000 });
         proxy.freeze();
       })();
       const copying = fixture.copy({ shell, limits: { stallMs: 500, attemptsMax: 1 } });

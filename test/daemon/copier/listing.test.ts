@@ -1,10 +1,13 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import * as fc from "fast-check";
 import { CopyProblem } from "../../../src/daemon/copier/copy-problem.ts";
 import { COPY_LIMITS, type CopyLimits } from "../../../src/daemon/copier/limits.ts";
 import { type Listing, ListingParser, splitPrefixes } from "../../../src/daemon/copier/listing.ts";
 import { HashParser } from "../../../src/daemon/copier/manifest.ts";
 import { encodeWord } from "../../../src/daemon/copier/scripts.ts";
+
+// A machine that is busy with other tests.
+setDefaultTimeout(60_000);
 
 const PREFIX = "/out/exp";
 

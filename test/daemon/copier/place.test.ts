@@ -1,9 +1,12 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readRecord } from "../../../src/daemon/copier/record.ts";
 import { TargetFolders } from "../../../src/daemon/copier/target-folders.ts";
 import { CopyFixture, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
+
+// A machine that is busy with other tests.
+setDefaultTimeout(60_000);
 
 describe("results whose names are taken", () => {
   test("an equal file is left alone: repeating a copy changes nothing", async () => {
