@@ -2,6 +2,7 @@
 import type { CopiedResults, Job, RetryPolicy, Run } from "./job.ts";
 import type { MatrixKey } from "./matrix.ts";
 import type { Problem } from "./problem.ts";
+import type { RetryLimits } from "./retry.ts";
 import type { State } from "./state.ts";
 
 export type Command = UserCommand | Fact;
@@ -92,21 +93,27 @@ export interface Context {
 export interface Limits {
   readonly backOffFirstMs: number;
   readonly backOffMaxMs: number;
+  /** By class, for those that have their own. */
+  readonly classBackOff: Readonly<Record<string, RetryLimits>>;
   /** Counted failures in a row that quarantine a machine. */
   readonly quarantineAfterFailures: number;
   /** Jobs that have not ended. */
   readonly queuedJobsMax: number;
   readonly variablesMax: number;
   readonly variableBytesMax: number;
+  /** A command after substitution, and the variables that a job remembers. */
+  readonly commandLineCharactersMax: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
   backOffFirstMs: 10_000,
   backOffMaxMs: 600_000,
+  classBackOff: {},
   quarantineAfterFailures: 4,
   queuedJobsMax: 200_000,
   variablesMax: 1_000,
   variableBytesMax: 65_536,
+  commandLineCharactersMax: 1_048_576,
 };
 
 /** Names the attempt that the scheduler is about to make: a random run id and the paths of its logs. */

@@ -4,7 +4,7 @@ import type { Event } from "./event.ts";
 import type { Job, RunningState } from "./job.ts";
 import { runOf } from "./job.ts";
 import { type Problem, problem } from "./problem.ts";
-import { backOffMs, countsAgainstMachine, mayRetry } from "./retry.ts";
+import { backOffMs, countsAgainstMachine, mayRetry, type RetryLimits } from "./retry.ts";
 import { signalName } from "./signal.ts";
 import { machineAt, type State } from "./state.ts";
 
@@ -149,7 +149,7 @@ interface Failure {
 function failureEvents(state: State, job: Job, failure: Failure, context: Context): readonly Event[] {
   const { machine: addr, ...rest } = failure;
   const counted = countsAgainstMachine(state.templates.get(job.spec.cmd), addr);
-  const notBefore = context.now + backOffMs(job.attempt, context.limits);
+  const notBefore = context.now + backOffMs(job.attempt, backOffLimits(job, context));
   const failed: Event = {
     kind: "job-failed",
     jid: job.jid,
@@ -197,8 +197,19 @@ function notStartedEvents(state: State, job: Job, reason: Problem, context: Cont
       exitCode: null,
       problem: problem(stop.cause === "machine-removed" ? "machine-removed" : "canceled"),
     });
-  const back: Event = { kind: "job-not-started", at: now, jid: job.jid, notBefore: null, problem: reason };
+  const notBefore = mayBeItsOwn(reason) ? now + backOffLimits(job, context).backOffFirstMs : null;
+  const back: Event = { kind: "job-not-started", at: now, jid: job.jid, notBefore, problem: reason };
   return [...machineEvents(state, run.machine, reason, context), back];
+}
+
+function backOffLimits(job: Job, { limits }: Context): RetryLimits {
+  return limits.classBackOff[job.spec.class] ?? limits;
+}
+
+/** What another try at once would meet again. It waits, so that it does not stand in the way of the jobs behind it. */
+function mayBeItsOwn({ code, data }: Problem): boolean {
+  if (code === "command-too-long" || code === "secret-missing") return true;
+  return code === "start-failed" && (data.machine !== undefined || data.reason === "command");
 }
 
 const REACH_PROBLEMS: readonly string[] = [
@@ -207,12 +218,14 @@ const REACH_PROBLEMS: readonly string[] = [
   "agent-unreachable",
   "shell-unusable",
   "ssh-config-invalid",
-  "run-directory-failed",
 ];
+/** The machine's own when they name it; else of the server's host, which pauses all starting. */
+const PLACE_PROBLEMS: readonly string[] = ["run-directory-failed", "no-space", "start-failed"];
 
 function machineEvents(state: State, addr: string, reason: Problem, context: Context): readonly Event[] {
-  if (reason.code.startsWith("host-key-") || REACH_PROBLEMS.includes(reason.code)) return unreachableEvents(state, addr, reason, context);
-  return [];
+  const itsOwn = PLACE_PROBLEMS.includes(reason.code) && reason.data.machine !== undefined;
+  const away = reason.code.startsWith("host-key-") || REACH_PROBLEMS.includes(reason.code);
+  return itsOwn || away ? unreachableEvents(state, addr, reason, context) : [];
 }
 
 /** A wrong host key is a person's decision: quarantined at once. Anything else may pass by itself. */

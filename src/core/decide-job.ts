@@ -5,9 +5,9 @@ import type { AddJobs, AddMatrix, Context, UserCommand } from "./command.ts";
 import { accepted, type Decision, refused } from "./decision.ts";
 import type { Event } from "./event.ts";
 import { isEnded, type Job, type JobSpec, type StopRequest } from "./job.ts";
-import { cellCount } from "./matrix.ts";
+import { cellCount, type MatrixKey } from "./matrix.ts";
 import { isVariableName } from "./names.ts";
-import { placeholderNames } from "./placeholders.ts";
+import { placeholderNames, substitutedLength } from "./placeholders.ts";
 import { problem } from "./problem.ts";
 import { machineAt, type State } from "./state.ts";
 import { captureVariables } from "./variables.ts";
@@ -37,7 +37,7 @@ export function decideJobCommand(state: State, command: JobCommand, context: Con
 function decideAdd(state: State, command: AddJobs, context: Context): Decision {
   const { tag, count, timeoutSeconds } = command;
   if (tag !== null && !state.tags.has(tag)) return refused("no-such-tag", { id: tag });
-  const spec = specOf(state, command, []);
+  const spec = specOf(state, command, { keys: [], context });
   if (spec.kind === "refused") return spec.decision;
   const overflow = queueOverflow(state, count, context);
   if (overflow !== null) return overflow;
@@ -58,7 +58,7 @@ function decideMatrix(state: State, command: AddMatrix, context: Context): Decis
   if (twice !== undefined) return refused("bad-matrix", { reason: "name-twice", name: twice });
   const empty = keys.find((key) => key.values.length === 0);
   if (empty !== undefined || keys.length === 0) return refused("bad-matrix", { reason: "no-values", name: empty?.name ?? "" });
-  const spec = specOf(state, command, names);
+  const spec = specOf(state, command, { keys, context });
   if (spec.kind === "refused") return spec.decision;
   const count = cellCount(keys, repeats);
   const overflow = queueOverflow(state, count, context);
@@ -75,8 +75,9 @@ function decideMatrix(state: State, command: AddMatrix, context: Context): Decis
 
 type SpecOutcome = { readonly kind: "spec"; readonly spec: JobSpec } | { readonly kind: "refused"; readonly decision: Decision };
 
-function specOf(state: State, command: AddJobs | AddMatrix, matrixNames: readonly string[]): SpecOutcome {
+function specOf(state: State, command: AddJobs | AddMatrix, given: { keys: readonly MatrixKey[]; context: Context }): SpecOutcome {
   const { cmd, copyTo, retry, notify } = command;
+  const matrixNames = given.keys.map((key) => key.name);
   if (!isClassName(command.class)) return { kind: "refused", decision: refused("bad-class-name", { class: command.class }) };
   if (cmd.trim() === "") return { kind: "refused", decision: refused("bad-command", { reason: "empty" }) };
   if (cmd.includes("\0")) return { kind: "refused", decision: refused("bad-command", { reason: "nul" }) };
@@ -84,7 +85,20 @@ function specOf(state: State, command: AddJobs | AddMatrix, matrixNames: readonl
   // A folder's name is seen by everyone who lists it.
   const exposed = secrets.find((name) => placeholderNames(copyTo ?? "").includes(name));
   if (exposed !== undefined) return { kind: "refused", decision: refused("bad-placeholder", { name: exposed, reason: "secret-in-path" }) };
+  const max = given.context.limits.commandLineCharactersMax;
+  if (charactersMax(command, variables, given.keys) > max) {
+    return { kind: "refused", decision: refused("limit-exceeded", { what: "command-line", max }) };
+  }
   return { kind: "spec", spec: { kind: "job", class: command.class, cmd, copyTo, retry, notify, variables, secrets } };
+}
+
+/** Of the longest command line that a job of it can have, with all that it remembers. */
+function charactersMax(command: AddJobs | AddMatrix, variables: Readonly<Record<string, string>>, keys: readonly MatrixKey[]): number {
+  const lengths = new Map(Object.entries(variables).map(([name, value]) => [name, value.length]));
+  for (const key of keys) lengths.set(key.name, Math.max(...key.values.map((value) => value.length)));
+  let characters = substitutedLength(command.cmd, lengths) + substitutedLength(command.copyTo ?? "", lengths);
+  for (const length of lengths.values()) characters += length;
+  return characters;
 }
 
 /** Ended jobs that are in history are brought back first: the events that follow concern them. */

@@ -41,10 +41,17 @@ export interface Job {
 
 export type JobState = WaitingState | HeldState | StartingState | RunningState | CopyingState | EndedState | UnknownState;
 
+/** What executes a run: the driver or `sh` on the server's host, or `sh` on the machine. */
+export type RunnerKind = "driver" | "local" | "ssh";
+
 /** One attempt at executing: where, and under which random name. */
 export interface Run {
   readonly runId: string;
   readonly machine: string;
+  /** Chosen when it began: what the configuration says later is for later runs. Absent in the first journals: as configured. */
+  readonly runner?: RunnerKind;
+  /** Of the class at that time, on the machine. Absent: the default place. */
+  readonly runRoot?: string;
   /** Absolute paths on the server's host. */
   readonly log: string;
   readonly errLog: string;

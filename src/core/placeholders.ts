@@ -20,6 +20,13 @@ export function substitute(template: string, values: Values): string {
   return template.replace(PLACEHOLDER, (typed, name: string) => values(name) ?? typed);
 }
 
+/** The length of what `substitute` would make, without making it. @param lengths of the values by name; others stay as typed */
+export function substitutedLength(template: string, lengths: ReadonlyMap<string, number>): number {
+  let length = template.length;
+  for (const [typed, name = ""] of template.matchAll(PLACEHOLDER)) length += (lengths.get(name) ?? typed.length) - typed.length;
+  return length;
+}
+
 export class UnbalancedQuotes extends Error {
   override readonly name = "UnbalancedQuotes";
 }

@@ -1,7 +1,8 @@
 /** What the daemon must do in the world once an event is durable. Effects are data; the daemon performs them. */
 import type { Event } from "./event.ts";
 import { isEnded, type Job, runOf } from "./job.ts";
-import type { State } from "./state.ts";
+import { jobOn } from "./machine.ts";
+import { machineAt, type State } from "./state.ts";
 
 export type Effect =
   | { readonly kind: "start-run"; readonly jid: number }
@@ -43,11 +44,13 @@ export function react(event: Event, before: State, after: State): readonly Effec
       return event.notBefore === null ? [] : [{ kind: "watch-back-off", jid: event.jid, notBefore: event.notBefore }];
     case "machine-unreachable":
       return [{ kind: "probe-machine", addr: event.addr }];
-    case "machines-added":
+    case "machine-recovered":
     case "machine-moved":
+      return backInUse(before, after, event.addr);
+    case "machines-added":
+      return event.addrs.flatMap((addr) => backInUse(before, after, addr));
     case "machine-removed":
     case "machine-quarantined":
-    case "machine-recovered":
     case "variable-set":
     case "variable-removed":
     case "jobs-added":
@@ -63,6 +66,14 @@ export function react(event: Event, before: State, after: State): readonly Effec
     case "request-answered":
       return [];
   }
+}
+
+/** Nobody followed its job while nothing was sent to it. */
+function backInUse(before: State, after: State, addr: string): readonly Effect[] {
+  const was = machineAt(before, addr);
+  const is = machineAt(after, addr);
+  const held = is !== undefined && jobOn(is) !== null;
+  return held && was !== undefined && was.health.kind !== "ok" ? [{ kind: "probe-machine", addr }] : [];
 }
 
 function aborted(before: State, jid: number): readonly Effect[] {

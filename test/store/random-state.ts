@@ -32,7 +32,17 @@ const problem: fc.Arbitrary<Problem> = fc.record({
   code: fc.constantFrom("unreachable" as const, "nonzero-exit" as const, "results-missing" as const),
   data: table,
 });
-const run: fc.Arbitrary<Run> = fc.record({ runId: text, machine: text, log: text, errLog: text });
+const run: fc.Arbitrary<Run> = fc.record(
+  {
+    runId: text,
+    machine: text,
+    log: text,
+    errLog: text,
+    runner: fc.constantFrom("driver" as const, "local" as const, "ssh" as const),
+    runRoot: text,
+  },
+  { requiredKeys: ["runId", "machine", "log", "errLog"] },
+);
 const stop = orNull(
   fc.record({ cause: fc.constantFrom("user" as const, "timeout" as const, "machine-removed" as const), at: time, forget: fc.boolean() }),
 );

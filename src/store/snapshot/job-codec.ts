@@ -4,7 +4,7 @@
  * with `count`: ids and cells rise by one from `jid` and `cell`.
  */
 import * as v from "valibot";
-import type { CopiedResults, Job, JobSpec, JobState, Run, StopRequest } from "../../core/job.ts";
+import type { CopiedResults, Job, JobSpec, JobState, Run, RunnerKind, StopRequest } from "../../core/job.ts";
 import { decodeProblem, encodeProblem, problemSchema } from "./problem-codec.ts";
 import { integer, mapNullable, optionalField, type TomlTable, type TomlValue, table, time, toDate } from "./scalar-codec.ts";
 
@@ -21,7 +21,8 @@ const common = {
   timeout_seconds: optionalField(integer),
   created: time,
 };
-const run = { run: v.string(), machine: v.string(), log: v.string(), err_log: v.string() };
+const place = { runner: optionalField(v.picklist(["driver", "local", "ssh"])), run_root: optionalField(v.string()) };
+const run = { run: v.string(), machine: v.string(), log: v.string(), err_log: v.string(), ...place };
 const stop = optionalField(
   v.strictObject({ cause: v.picklist(["user", "timeout", "machine-removed"]), at: time, forget: v.optional(v.boolean(), false) }),
 );
@@ -76,6 +77,7 @@ export const jobSchema = v.variant("state", [
     machine: optionalField(v.string()),
     log: optionalField(v.string()),
     err_log: optionalField(v.string()),
+    ...place,
     started: optionalField(time),
     ended: time,
     exit_code: optionalField(integer),
@@ -275,7 +277,7 @@ function decodeState(fields: JobTable): JobState {
       const known = runId !== null && machine !== null && log !== null && errLog !== null;
       return {
         kind: "canceled",
-        run: known ? { runId, machine, log, errLog } : null,
+        run: known ? decodeRun({ ...fields, run: runId, machine, log, err_log: errLog }) : null,
         startedAt: fields.started,
         endedAt: fields.ended,
         exitCode: fields.exit_code,
@@ -294,12 +296,23 @@ function decodeState(fields: JobTable): JobState {
   }
 }
 
-function encodeRun(value: Run): Record<string, string> {
-  return { run: value.runId, machine: value.machine, log: value.log, err_log: value.errLog };
+function encodeRun(value: Run): Record<string, string | null> {
+  const { runId, machine, log, errLog, runner = null, runRoot = null } = value;
+  return { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot };
 }
 
-function decodeRun(fields: { readonly run: string; readonly machine: string; readonly log: string; readonly err_log: string }): Run {
-  return { runId: fields.run, machine: fields.machine, log: fields.log, errLog: fields.err_log };
+interface RunFields {
+  readonly run: string;
+  readonly machine: string;
+  readonly log: string;
+  readonly err_log: string;
+  readonly runner: RunnerKind | null;
+  readonly run_root: string | null;
+}
+
+function decodeRun(fields: RunFields): Run {
+  const { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot } = fields;
+  return { runId, machine, ...(runner === null ? {} : { runner }), ...(runRoot === null ? {} : { runRoot }), log, errLog };
 }
 
 function encodeStop(request: StopRequest): TomlTable {
