@@ -50,22 +50,24 @@ An event that is not drawn at a state is refused by \`apply\`. Its name is the o
 ${stateDiagram().trimEnd()}
 \`\`\`
 
-| State | What it means |
-| --- | --- |
-${rows(states).join("\n")}
+${table([["State", "What it means"], ...Object.entries(states).map(([name, meaning]) => [code(name), meaning])])}
 
-| Event | What happened | At |
-| --- | --- | --- |
-${rows(events)
-  .map((row, index) => `${row} ${transitionsOf(Object.keys(events)[index] ?? "")} |`)
-  .join("\n")}
+${table([["Event", "What happened", "At"], ...Object.entries(events).map(([name, meaning]) => [code(name), meaning, transitionsOf(name)])])}
 `;
 }
 
-function rows(words: Readonly<Record<string, string>>): readonly string[] {
-  return Object.entries(words).map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
+function code(name: string): string {
+  return `\`${name}\``;
 }
 
+/** With columns of even width, as the formatter of the repository wants them. */
+function table([header = [], ...rows]: readonly (readonly string[])[]): string {
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
+  return [line(header), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
+}
+
+/** The states at which an event is legal. */
 function transitionsOf(event: string): string {
   return Object.entries(TRANSITIONS)
     .filter(([, targets]) => event in targets)

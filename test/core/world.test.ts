@@ -7,7 +7,7 @@ import { EMPTY_STATE } from "../../src/core/state.ts";
 import { ACTIONS, type Step, World } from "./world.ts";
 
 const seed = Number(process.env["EXPJOB_TEST_SEED"] ?? Date.now() % 2 ** 31);
-const sequences = Number(process.env["EXPJOB_TEST_SEQUENCES"] ?? 1_500);
+const sequences = Number(process.env["EXPJOB_TEST_SEQUENCES"] ?? 1_000);
 
 const step: fc.Arbitrary<Step> = fc.record({ action: fc.constantFrom(...ACTIONS), pick: fc.nat(1_000), detail: fc.nat(1_000) });
 

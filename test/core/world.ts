@@ -5,7 +5,7 @@
  */
 
 import { apply } from "../../src/core/apply.ts";
-import type { Command, Fact } from "../../src/core/command.ts";
+import { type Command, type Context, DEFAULT_LIMITS, type Fact } from "../../src/core/command.ts";
 import { decide } from "../../src/core/decide.ts";
 import type { Event } from "../../src/core/event.ts";
 import { violations } from "../../src/core/invariants.ts";
@@ -15,7 +15,7 @@ import { type Problem, type ProblemCode, problem } from "../../src/core/problem.
 import { react } from "../../src/core/react.ts";
 import { schedule } from "../../src/core/schedule.ts";
 import { EMPTY_STATE, machineAt, type State } from "../../src/core/state.ts";
-import { addJobs, addMatrix, Lab, someResults } from "./lab.ts";
+import { addJobs, addMatrix, someResults } from "./lab.ts";
 
 /** What a run truly is. "refused": it never began. "vanished": it ended and nobody can tell how. */
 type Truth = "pending" | "alive" | "refused" | "ended" | "vanished";
@@ -66,9 +66,15 @@ export interface Step {
   readonly detail: number;
 }
 
-const ADDRS = ["a", "b", "c", "local/1"];
-const CLASSES = ["fast", "slow"];
-const NOT_STARTED: readonly ProblemCode[] = ["driver-missing", "unreachable", "host-key-unknown", "no-space", "start-failed"];
+const ADDRS = ["a", "b", "c", "local/1"] as const;
+const CLASSES = ["fast", "slow"] as const;
+const NOT_STARTED: readonly [ProblemCode, ...ProblemCode[]] = [
+  "driver-missing",
+  "unreachable",
+  "host-key-unknown",
+  "no-space",
+  "start-failed",
+];
 
 export class World {
   state: State = EMPTY_STATE;
@@ -76,7 +82,6 @@ export class World {
   readonly runs: TrueRun[] = [];
   readonly history = new Map<number, Job>();
   private now = 1_000;
-  private readonly limits = new Lab().limits;
 
   take(step: Step): void {
     this.now += 1 + (step.detail % 7) * 1_000;
@@ -102,16 +107,20 @@ export class World {
     }
   }
 
+  private get context(): Context {
+    return { now: this.now, limits: DEFAULT_LIMITS, bootId: "boot" };
+  }
+
   live(): readonly Job[] {
     return [...this.state.jobs.values()].filter((job) => !isEnded(job.state));
   }
 
   private carryOut(command: Command): void {
-    const decision = decide(this.state, command, { now: this.now, limits: this.limits });
+    const decision = decide(this.state, command, this.context);
     if (decision.kind === "refused") throw new Error(`${JSON.stringify(command)} was refused: ${decision.code}`);
     if (decision.events.length === 0) return;
     this.happen(decision.events);
-    this.happen(schedule(this.state, { now: this.now, limits: this.limits }, ({ job, machine }) => this.newRun(job.jid, machine)));
+    this.happen(schedule(this.state, this.context, ({ job, machine }) => this.newRun(job.jid, machine)));
   }
 
   private happen(events: readonly Event[]): void {
@@ -251,7 +260,7 @@ export class World {
         if (run.truth === "pending") run.truth = "refused";
         return run.truth === "refused" ? [{ kind: "run-not-started", jid, runId, problem: reasonOf(detail) }] : [];
       case "exit":
-        return run.truth === "alive" ? [this.exitOf(run, chosen([0, 0, 1, 137], detail) ?? 0, detail)] : [];
+        return run.truth === "alive" ? [this.exitOf(run, chosen([0, 0, 1, 137], detail), detail)] : [];
       case "lose": {
         if (run.truth === "pending") return [];
         const sessionEmpty = detail % 2 === 0 || run.truth !== "alive";
@@ -287,7 +296,7 @@ export class World {
       startedAt: chosen([null, this.now - 1], detail),
       at: this.now,
       exitCode,
-      prefixes: chosen([[], ["out"]], detail) ?? [],
+      prefixes: chosen([[], ["out"]], detail),
       invalidLine: detail % 11 === 10 ? problem("results-line-invalid") : null,
     };
   }
@@ -333,7 +342,7 @@ function copyFailed(job: Job): Fact {
 }
 
 function reasonOf(detail: number): Problem {
-  return problem(chosen(NOT_STARTED, detail) ?? "unreachable");
+  return problem(chosen(NOT_STARTED, detail));
 }
 
 function chosen<Item>(items: readonly [Item, ...Item[]], pick: number): Item;
