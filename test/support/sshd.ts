@@ -2,14 +2,15 @@
  * A real OpenSSH server for tests: started as the current user on a loopback address and a free port, with host
  * key, configuration, accepted key and client files of its own in a temporary folder. Nothing of the user's is touched.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
-import { tmpdir, userInfo } from "node:os";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { waitFor } from "./wait-for.ts";
+import { freePort } from "../../scripts/free-port.ts";
+import { findSshd, OpensshServer } from "../../scripts/openssh-server.ts";
+import { isAlive, sendSignal } from "../../scripts/process-tree.ts";
 
-const SSHD = "/usr/sbin/sshd";
+export { freePort, isAlive };
 
 export interface SshdOptions {
   /** Default 127.0.0.1. */
@@ -29,7 +30,7 @@ export interface ClientFiles {
 
 /** Can an sshd be started here? When not, a test says loudly that it was skipped. */
 export function sshdAvailable(): boolean {
-  return existsSync(SSHD) && Bun.which("ssh-keygen") !== null;
+  return findSshd() !== null && Bun.which("ssh-keygen") !== null;
 }
 
 export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
@@ -39,43 +40,31 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   for (const type of types) generateKey(join(folder, `host_${type}`), type);
   generateKey(join(folder, "id"), "ed25519");
   writeFileSync(join(folder, "authorized_keys"), readFileSync(join(folder, "id.pub")), { mode: 0o600 });
-  // As root, sshd insists on the folder into which it would confine itself.
-  if (userInfo().uid === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
-  const port = await freePort(address);
-  writeFileSync(
-    join(folder, "sshd_config"),
-    [
-      ...(options.configLines ?? []),
-      `Port ${port}`,
-      `ListenAddress ${address}`,
-      ...types.map((type) => `HostKey ${join(folder, `host_${type}`)}`),
-      `AuthorizedKeysFile ${join(folder, "authorized_keys")}`,
-      "PidFile none",
-      "UsePAM no",
-      "StrictModes no",
-      "PasswordAuthentication no",
-      "KbdInteractiveAuthentication no",
-      "PermitRootLogin prohibit-password",
-      "MaxStartups 200",
-      "UseDNS no",
-      "PrintMotd no",
-      "Subsystem sftp internal-sftp",
-      "",
-    ].join("\n"),
-  );
-  const sshd = new Sshd(folder, address, port);
+  const server = new OpensshServer({
+    folder,
+    address,
+    port: await freePort(address),
+    hostKeyFiles: types.map((type) => join(folder, `host_${type}`)),
+    authorizedKeysFile: join(folder, "authorized_keys"),
+    configLines: options.configLines ?? [],
+  });
+  const sshd = new Sshd(server);
   await sshd.start();
   return sshd;
 }
 
 export class Sshd implements AsyncDisposable {
-  #pid: number | null = null;
+  readonly folder: string;
+  readonly address: string;
+  readonly port: number;
+  readonly #server: OpensshServer;
 
-  constructor(
-    readonly folder: string,
-    readonly address: string,
-    readonly port: number,
-  ) {}
+  constructor(server: OpensshServer) {
+    this.#server = server;
+    this.folder = server.options.folder;
+    this.address = server.options.address;
+    this.port = server.options.port;
+  }
 
   /** As a machine would be added to the pool without any ssh_config. */
   get machine(): string {
@@ -102,7 +91,7 @@ export class Sshd implements AsyncDisposable {
 
   /** What sshd wrote, for a test that fails. */
   get log(): string {
-    return readFileSync(join(this.folder, "sshd.log"), "utf8");
+    return this.#server.log;
   }
 
   /** Also after `kill`: the same server on the same port. */
@@ -110,12 +99,7 @@ export class Sshd implements AsyncDisposable {
     const types = readdirSync(this.folder).flatMap((name) => /^host_(\w+)$/.exec(name)?.[1] ?? []);
     writeFileSync(this.client.knownHostsFile, types.map((type) => `${this.knownHostsLine(type)}\n`).join(""));
     this.writeClientConfig([]);
-    const log = join(this.folder, "sshd.log");
-    // -E and not a pipe: its sessions must not hold anything of the test open.
-    const child = spawn(SSHD, ["-D", "-f", join(this.folder, "sshd_config"), "-E", log], { stdio: "ignore", detached: true });
-    child.unref();
-    this.#pid = child.pid ?? null;
-    await waitFor(() => canConnect(this.address, this.port), { what: () => `sshd on ${this.machine}: ${existsSync(log) ? this.log : ""}` });
+    await this.#server.start();
   }
 
   /** The client's ssh_config: `lines` first, then what makes this server reachable by any name. */
@@ -147,10 +131,7 @@ export class Sshd implements AsyncDisposable {
 
   /** SIGKILL to the server and all below it: a machine that crashes. */
   async kill(): Promise<void> {
-    const pids = this.#pid === null ? [] : descendants(this.#pid);
-    for (const pid of pids) sendSignal(pid, "SIGKILL");
-    this.#pid = null;
-    await waitFor(() => pids.every((pid) => !isAlive(pid)), { what: () => `end of sshd ${pids.join(" ")}` });
+    await this.#server.kill();
   }
 
   async stop(): Promise<void> {
@@ -164,12 +145,11 @@ export class Sshd implements AsyncDisposable {
 
   /** Processes of open sessions, the server itself not counted. */
   sessionProcesses(): number[] {
-    return this.#pid === null ? [] : descendants(this.#pid).filter((pid) => pid !== this.#pid);
+    return this.#server.processes().slice(1);
   }
 
   #signal(signal: NodeJS.Signals): void {
-    if (this.#pid === null) return;
-    for (const pid of descendants(this.#pid)) sendSignal(pid, signal);
+    for (const pid of this.#server.processes()) sendSignal(pid, signal);
   }
 }
 
@@ -187,66 +167,4 @@ export function generateKey(path: string, type: string, passphrase = ""): void {
     path,
   ]);
   if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr}`);
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(address: string): Promise<number> {
-  const server = createServer();
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  server.once("error", reject);
-  server.listen(0, address, () => {
-    const bound = server.address();
-    server.close(() => (bound !== null && typeof bound === "object" ? resolve(bound.port) : reject(new Error("no port"))));
-  });
-  return promise;
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return false;
-  }
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-  }
-}
-
-/** A process and all below it, by /proc: sessions of sshd are in sessions of their own, so no group reaches them. */
-function descendants(root: number): number[] {
-  const children = new Map<number, number[]>();
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const pid = Number(name);
-    const parent = parentOf(pid);
-    if (parent !== null) children.set(parent, [...(children.get(parent) ?? []), pid]);
-  }
-  const found = [root];
-  for (let index = 0; index < found.length; index += 1) found.push(...(children.get(found[index] ?? 0) ?? []));
-  return found;
-}
-
-function parentOf(pid: number): number | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return Number(stat.slice(stat.lastIndexOf(") ") + 2).split(" ")[1]);
-  } catch {
-    return null;
-  }
-}
-
-function canConnect(address: string, port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect({ host: address, port });
-  socket.once("connect", () => {
-    socket.destroy();
-    resolve(true);
-  });
-  socket.once("error", () => resolve(false));
-  return promise;
 }
