@@ -11,6 +11,8 @@ import { type Effect, react } from "../core/react.ts";
 import { schedule } from "../core/schedule.ts";
 import type { Answer, State } from "../core/state.ts";
 import { RequestError } from "../protocol/error.ts";
+import { StoreError } from "../store/store-error.ts";
+import { asRequestError } from "./storage-refusal.ts";
 
 export interface EngineOptions {
   readonly state: State;
@@ -29,10 +31,12 @@ export interface EngineOptions {
   readonly newRun: NewRun;
   /** May the scheduler hand out jobs now? */
   readonly mayDispatch: () => boolean;
-  /** Called for each effect of what has become durable, in order. Must not throw. */
+  /** Called for each effect of what has become durable, in order. */
   readonly perform: (effect: Effect) => void;
   /** The storage refused an append. Facts are kept and tried again. */
   readonly onStorageProblem: (error: unknown) => void;
+  /** A defect of ours: a rule, a listener or an effect threw. What was being done is left out, all else goes on. */
+  readonly onFault: (error: unknown, where: string) => void;
 }
 
 /** What became durable together. */
@@ -47,6 +51,11 @@ interface Record {
   readonly effects: readonly Effect[];
 }
 
+/** The journal did not take a record. */
+class AppendRefused extends Error {
+  override readonly name = "AppendRefused";
+}
+
 /** How long a refused fact waits for the storage to take it, milliseconds. */
 const FACT_RETRY_MS = 1_000;
 
@@ -59,6 +68,7 @@ export class Engine {
   private readonly answering = new Map<string, Promise<Answer>>();
   private refusedFacts: { readonly fact: Fact; readonly settle: () => void }[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | null = null;
+  private stopped = false;
 
   constructor(private readonly options: EngineOptions) {
     this.pendingState = options.state;
@@ -79,7 +89,7 @@ export class Engine {
   /**
    * Carries out what a person asked for. A request id that was answered before gets the same answer and
    * changes nothing (D2).
-   * @throws {RequestError} when the rules refuse it, or the storage does.
+   * @throws {RequestError} when the rules refuse it; what `append` rejects with, when the storage does.
    */
   async submit(command: UserCommand, requestId: string | null = null): Promise<Answer> {
     if (requestId === null) return await this.carryOut(command, null);
@@ -96,12 +106,23 @@ export class Engine {
     }
   }
 
-  /** Writes down what was observed. Observed is observed: a full disk delays it, nothing loses it. */
+  /** What the request was answered with, when it was carried out before. */
+  answerTo(requestId: string | null): Answer | null {
+    return requestId === null ? null : (this.durableState.requests.get(requestId)?.answer ?? null);
+  }
+
+  /**
+   * Writes down what was observed. Observed is observed: a full disk delays it, nothing loses it. Never rejects.
+   * After stop() nothing is taken any more: the next start of the server sees for itself.
+   */
   async observe(fact: Fact): Promise<void> {
+    if (this.stopped) return;
     try {
       await this.record(fact, null);
     } catch (error) {
-      this.options.onStorageProblem(error);
+      if (!(error instanceof AppendRefused) || isTooLarge(error.cause)) return this.options.onFault(error.cause ?? error, fact.kind);
+      this.options.onStorageProblem(error.cause);
+      if (this.stopped) return;
       await new Promise<void>((settle) => {
         this.refusedFacts.push({ fact, settle });
         this.retryTimer ??= setTimeout(() => this.observeRefused(), FACT_RETRY_MS);
@@ -114,7 +135,8 @@ export class Engine {
     try {
       await this.commit([]);
     } catch (error) {
-      this.options.onStorageProblem(error);
+      if (error instanceof AppendRefused) this.options.onStorageProblem(error.cause);
+      else this.options.onFault(error, "dispatch");
     }
   }
 
@@ -124,7 +146,9 @@ export class Engine {
     return () => this.listeners.delete(listener);
   }
 
+  /** No fact is taken any more and nobody is told of changes; what was asked for before is still answered. */
   stop(): void {
+    this.stopped = true;
     if (this.retryTimer !== null) clearTimeout(this.retryTimer);
     this.listeners.clear();
   }
@@ -133,8 +157,9 @@ export class Engine {
     try {
       return await this.record(command, requestId);
     } catch (error) {
-      if (!(error instanceof RequestError)) this.options.onStorageProblem(error);
-      throw error;
+      if (!(error instanceof AppendRefused)) throw error;
+      if (!isTooLarge(error.cause)) this.options.onStorageProblem(error.cause);
+      throw asRequestError(error.cause);
     }
   }
 
@@ -164,24 +189,43 @@ export class Engine {
     } catch (error) {
       // All that was decided on top of it is refused with it, before anything new is taken: see the journal's writer.
       this.pendingState = this.durableState;
-      throw error;
+      throw new AppendRefused("the journal did not take it", { cause: error });
     } finally {
       this.inFlight--;
     }
     this.durableState = record.change.after;
-    for (const listener of this.listeners) listener(record.change);
-    for (const effect of record.effects) this.options.perform(effect);
+    for (const listener of this.listeners) this.guarded("a listener", () => listener(record.change));
+    for (const effect of record.effects) this.guarded(effect.kind, () => this.options.perform(effect));
+  }
+
+  /** It is durable: whatever one of them does, the others hear of it and the caller gets its answer. */
+  private guarded(where: string, call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.options.onFault(error, where);
+    }
   }
 
   private withStarts(record: Record): Record {
     if (!this.options.mayDispatch()) return record;
-    const starts = schedule(record.change.after, this.context(), this.options.newRun);
+    const starts = this.starts(record.change.after);
     if (starts.length === 0) return record;
     const { change, effects } = applied(record.change.after, starts);
     return {
       change: { events: [...record.change.events, ...starts], before: record.change.before, after: change.after },
       effects: [...record.effects, ...effects],
     };
+  }
+
+  /** What was asked for or observed is written down even when handing out jobs fails. */
+  private starts(state: State): readonly Event[] {
+    try {
+      return schedule(state, this.context(), this.options.newRun);
+    } catch (error) {
+      this.options.onFault(error, "schedule");
+      return [];
+    }
   }
 
   private observeRefused(): void {
@@ -194,6 +238,10 @@ export class Engine {
   private context(): Context {
     return { now: this.options.now(), limits: this.options.limits, bootId: this.options.bootId };
   }
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof StoreError && error.code === "record-too-large";
 }
 
 function applied(before: State, events: readonly Event[]): Record {

@@ -159,7 +159,8 @@ class StorageWatch {
       return;
     }
     this.log.error(`storage: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-    if (!(error instanceof StoreError)) return;
+    // One change that is too large is its author's concern; the storage is well.
+    if (!(error instanceof StoreError) || error.code === "record-too-large") return;
     this.failed = true;
     this.fail(storeFailure(error));
   }

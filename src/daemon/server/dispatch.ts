@@ -4,7 +4,9 @@ import { RequestError, type RequestErrorBody } from "../../protocol/error.ts";
 import type { ClientMessage } from "../../protocol/message.ts";
 import type { Method } from "../../protocol/method.ts";
 import { METHODS, type MethodName } from "../../protocol/methods.ts";
+import { StoreError } from "../../store/store-error.ts";
 import { type Handlers, RequestGone, type StreamContext } from "./handler.ts";
+import { storageRefusal } from "./storage-refusal.ts";
 
 export type RequestMessage = Extract<ClientMessage, { kind: "request" }>;
 
@@ -24,6 +26,10 @@ export async function dispatch(dispatcher: Dispatcher, request: RequestMessage, 
   } catch (error) {
     if (error instanceof RequestError) return refused(error.code, error.data);
     if (error instanceof RequestGone) return refused(error.why === "shutting-down" ? "shutting-down" : "canceled");
+    if (error instanceof StoreError) {
+      const { code, data } = storageRefusal(error);
+      return refused(code, data);
+    }
     dispatcher.onError(error, request.method);
     return refused("internal");
   }
