@@ -2,7 +2,7 @@
  * What the runner battery stands on: how a harness describes its runner (RunnerUnderTest), requests with
  * fresh run ids and their logs, and that nothing a test started goes on after it.
  */
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Program, RunEnd, RunName, Runner, RunRequest, StartOutcome } from "../../src/daemon/runner/runner.ts";
@@ -42,6 +42,7 @@ export interface TestRun {
 export class RunnerTestBed {
   readonly folder = mkdtempSync(join(tmpdir(), "expjob-runner-"));
   readonly #requests: RunRequest[] = [];
+  readonly #descriptors: number[] = [];
   #count = 0;
 
   constructor(readonly under: RunnerUnderTest) {}
@@ -68,16 +69,23 @@ export class RunnerTestBed {
     return request;
   }
 
-  /** A run that goes on until `finish`, after it did what `text` says. */
+  /**
+   * A run that goes on until `finish`, after it did what `text` says. It waits in `read`, so that a hundred of them
+   * cost nothing, and the kernel ends it when this process is gone.
+   */
   endless(text = ":"): TestRun {
-    const file = join(this.folder, `${this.#count + 1}.finish`);
-    const request = this.request(`${text}; while ! [ -f '${file}' ]; do sleep 0.02; done; exit "$(cat '${file}')"`);
-    const finish = (exitCode: number) => {
-      if (this.under.finish !== undefined) return this.under.finish(request, exitCode);
-      writeFileSync(`${file}.new`, String(exitCode));
-      renameSync(`${file}.new`, file);
-    };
-    return { request, finish };
+    const pipe = join(this.folder, `${this.#count + 1}.finish`);
+    const request = this.request(`${text}; read -r code <'${pipe}'; exit "$code"`);
+    if (this.under.finish !== undefined) {
+      const { finish } = this.under;
+      return { request, finish: (exitCode) => finish(request, exitCode) };
+    }
+    const made = Bun.spawnSync(["mkfifo", pipe]);
+    if (!made.success) throw new Error(`mkfifo: ${made.stderr}`);
+    // Opened for both, an end of the pipe never waits for the other.
+    const descriptor = openSync(pipe, constants.O_RDWR);
+    this.#descriptors.push(descriptor);
+    return { request, finish: (exitCode) => void writeSync(descriptor, `${exitCode}\n`) };
   }
 
   async run(text: string, more: Partial<RunRequest> = {}): Promise<{ exitCode: number; stdout: string; stderr: string }> {
@@ -99,6 +107,7 @@ export class RunnerTestBed {
     const runner = await this.under.reopen();
     for (const request of this.#requests) await runner.stop(request, "KILL");
     await this.under.close();
+    for (const descriptor of this.#descriptors) closeSync(descriptor);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

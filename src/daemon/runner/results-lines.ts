@@ -8,6 +8,7 @@
  * invalid when it is longer than RESULTS_LINE_BYTES_MAX, names nothing, begins with `-`, is not UTF-8 or
  * holds a control character. Equal prefixes count once; the order of the first appearance is kept.
  */
+import { statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { type Problem, problem } from "../../core/problem.ts";
 
@@ -33,8 +34,11 @@ export async function scanResultsLines(path: string): Promise<ResultsLines> {
   const found = new ResultsCollector();
   let file: FileHandle | null = null;
   try {
+    // Most jobs print little or nothing: no buffer for that, and no way through the thread pool.
+    const { size } = statSync(path);
+    if (size === 0) return found.result();
     file = await open(path, "r");
-    await scan(file, found);
+    await scan(file, found, Math.min(size, CHUNK_BYTES));
   } catch (error) {
     found.add(problem("results-unreadable", { path, message: error instanceof Error ? error.message : String(error) }));
   } finally {
@@ -47,8 +51,8 @@ export async function scanResultsLines(path: string): Promise<ResultsLines> {
  * The buffer holds what is not judged yet, then the next chunk. A newline stands in front of the file,
  * so that its first line is like any other; a line is judged when its newline, too many bytes or the end of the file is there.
  */
-async function scan(file: FileHandle, found: ResultsCollector): Promise<void> {
-  const buffer = Buffer.allocUnsafe(CHUNK_BYTES + RESULTS_LINE_BYTES_MAX + 16);
+async function scan(file: FileHandle, found: ResultsCollector, chunkBytes: number): Promise<void> {
+  const buffer = Buffer.allocUnsafe(chunkBytes + RESULTS_LINE_BYTES_MAX + 16);
   buffer[0] = NEWLINE;
   let held = 1;
   for (;;) {
