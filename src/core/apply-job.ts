@@ -58,7 +58,7 @@ export function archiveJobs(state: State, jids: readonly number[], requestsBefor
   for (const request of state.requests.values()) {
     if (request.at < requestsBefore) requests = requests.delete(request.id);
   }
-  return { ...state, jobs, requests };
+  return { ...state, jobs, requests, templates: templatesInUse({ ...state, jobs }) };
 }
 
 export function addCounts(jobs: readonly Job[], counts: JobCounts = NO_JOBS): JobCounts {
@@ -115,4 +115,12 @@ function extended(ranges: readonly JidRange[], jobs: readonly Job[]): readonly J
 
 function grouped<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
   return Map.groupBy(items, keyOf);
+}
+
+/** What is known of a command matters while jobs with it are there; otherwise every command ever typed would be kept. */
+function templatesInUse(state: State): State["templates"] {
+  const used = new Set(Array.from(state.jobs.values(), (job) => job.spec.cmd));
+  let { templates } = state;
+  for (const template of state.templates.keys()) if (!used.has(template)) templates = templates.delete(template);
+  return templates;
 }

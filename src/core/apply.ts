@@ -124,12 +124,13 @@ function stateAfter(state: JobState, event: StateChange): JobState {
     }
     case "job-found": {
       if (state.kind !== "unknown") throw misfit(state, event);
-      return { kind: "running", run: state.run, startedAt: event.startedAt, stop: null };
+      return { kind: "running", run: state.run, startedAt: event.startedAt, stop: state.stop };
     }
     case "job-lost": {
       if (state.kind !== "starting" && state.kind !== "running" && state.kind !== "unknown") throw misfit(state, event);
       const startedAt = state.kind === "starting" ? null : state.startedAt;
-      return { kind: "unknown", run: state.run, startedAt, since: event.at, problem: event.problem, holdsMachine: !event.machineFree };
+      const { run, stop } = state;
+      return { kind: "unknown", run, startedAt, since: event.at, problem: event.problem, holdsMachine: !event.machineFree, stop };
     }
     case "job-done":
     case "job-failed":

@@ -68,7 +68,7 @@ function runFactEvents(state: State, job: Job, fact: RunFact, context: Context):
       if (job.state.kind === "unknown" && !(job.state.holdsMachine && fact.sessionEmpty)) return [];
       if (job.state.kind !== "starting" && job.state.kind !== "running" && job.state.kind !== "unknown") return [];
       // A person who asked for it to stop and a session without processes: that is the end.
-      const asked = job.state.kind !== "unknown" && job.state.stop !== null && job.state.stop.cause !== "timeout";
+      const asked = job.state.stop !== null && job.state.stop.cause !== "timeout";
       if (asked && fact.sessionEmpty) return canceledEvents(job, { at: now, exitCode: null, problem: fact.problem });
       return [{ kind: "job-lost", at: now, jid, problem: fact.problem, machineFree: fact.sessionEmpty }];
     }
@@ -96,7 +96,7 @@ function exitEvents(state: State, job: Job, exit: Exit, context: Context): reado
     }
     case "unknown": {
       if (!job.state.holdsMachine) return [];
-      const found: RunningState = { kind: "running", run: job.state.run, startedAt, stop: null };
+      const found: RunningState = { kind: "running", run: job.state.run, startedAt, stop: job.state.stop };
       return [
         { kind: "job-found", at: context.now, jid: job.jid, startedAt },
         ...runningExitEvents(state, { ...job, state: found }, exit, context),
@@ -181,7 +181,7 @@ function copyFailure(job: Job, prefixes: readonly string[], reason: Problem, at:
 }
 
 function canceledEvents(job: Job, end: { at: number; exitCode: number | null; problem: Problem }): readonly Event[] {
-  const forget = (job.state.kind === "starting" || job.state.kind === "running") && job.state.stop?.forget === true;
+  const forget = "stop" in job.state && job.state.stop?.forget === true;
   const canceled: Event = { kind: "job-canceled", jid: job.jid, ...end };
   return forget ? [canceled, { kind: "job-forgotten", jid: job.jid }] : [canceled];
 }

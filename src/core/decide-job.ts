@@ -173,7 +173,9 @@ export function stopEvents(state: State, job: Job, stop: StopRequest): readonly 
     case "running": {
       const again = stop.cause === "user" && earlier !== null && earlier.cause !== "timeout";
       if (again && !isReachable(state, job.state.run.machine)) return canceled("processes-may-still-run");
-      return [{ kind: "job-stop-requested", jid: job.jid, stop: { ...stop, forget } }];
+      // The grace time before KILL runs from the first time.
+      const at = Math.min(stop.at, earlier?.at ?? stop.at);
+      return [{ kind: "job-stop-requested", jid: job.jid, stop: { ...stop, at, forget } }];
     }
     case "done":
     case "failed":

@@ -167,6 +167,8 @@ export interface UnknownState {
   readonly problem: Problem;
   /** false when it is proven that nothing of it runs any more: then the machine is free. */
   readonly holdsMachine: boolean;
+  /** Asked for while it ran: still wanted should it be found again. */
+  readonly stop: StopRequest | null;
 }
 
 export type JobStateKind = JobState["kind"];

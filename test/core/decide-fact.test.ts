@@ -307,3 +307,35 @@ test("an unknown job whose machine was left keeps no other job from it", () => {
   lab.cancel([jid]);
   expect(lab.machine("a").assignment).toMatchObject({ kind: "busy", jid: next });
 });
+
+describe("a stop that was asked for", () => {
+  test("is still wanted when a run that was lost from sight is found again", () => {
+    const lab = Lab.withMachines("a");
+    const jid = lab.running();
+    lab.command({ kind: "cancel-jobs", jids: [jid], recalled: [], forget: false, lenient: false });
+    lab.command({ kind: "run-lost", jid, runId: lab.runId(jid), problem: problem("supervisor-gone"), sessionEmpty: false });
+    expect(lab.kind(jid)).toBe("unknown");
+    lab.command({ kind: "run-found", jid, runId: lab.runId(jid), startedAt: lab.now });
+    expect(lab.job(jid).state).toMatchObject({ kind: "running", stop: { cause: "user" } });
+  });
+
+  test("a second time does not put off the KILL of the first", () => {
+    const lab = Lab.withMachines("a");
+    const jid = lab.running();
+    const cancel = { kind: "cancel-jobs", jids: [jid], recalled: [], forget: false, lenient: false } as const;
+    lab.command(cancel);
+    const first = lab.now;
+    lab.now += 5_000;
+    lab.command(cancel);
+    expect(lab.job(jid).state).toMatchObject({ stop: { at: first } });
+  });
+});
+
+test("what is known of a command goes from memory with its last job", () => {
+  const lab = Lab.withMachines("a");
+  const jid = lab.running({ cmd: "once" });
+  lab.exit(jid, 0);
+  expect(lab.state.templates.size).toBe(1);
+  lab.command({ kind: "jobs-in-history", jobs: [lab.job(jid)] });
+  expect(lab.state.templates.size).toBe(0);
+});

@@ -92,7 +92,15 @@ const live: fc.Arbitrary<JobState> = fc.oneof(
   fc.record({ kind: fc.constant("starting" as const), run, since: time, stop, bootId: fc.option(fc.uuid(), { nil: null }) }),
   fc.record({ kind: fc.constant("running" as const), run, startedAt: time, stop }),
   fc.record({ kind: fc.constant("copying" as const), run, startedAt: time, exitedAt: time, prefixes }),
-  fc.record({ kind: fc.constant("unknown" as const), run, startedAt: orNull(time), since: time, problem, holdsMachine: fc.boolean() }),
+  fc.record({
+    kind: fc.constant("unknown" as const),
+    run,
+    startedAt: orNull(time),
+    since: time,
+    problem,
+    holdsMachine: fc.boolean(),
+    stop,
+  }),
 );
 
 const spec: fc.Arbitrary<JobSpec> = fc.record({

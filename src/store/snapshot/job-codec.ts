@@ -90,6 +90,7 @@ export const jobSchema = v.variant("state", [
     started: optionalField(time),
     since: time,
     holds_machine: v.boolean(),
+    stop,
     problem: problemSchema,
   }),
 ]);
@@ -228,6 +229,7 @@ function encodeState(state: JobState): Record<string, TomlValue | null> {
         started: mapNullable(state.startedAt, toDate),
         since: toDate(state.since),
         holds_machine: state.holdsMachine,
+        stop: mapNullable(state.stop, encodeStop),
         problem: encodeProblem(state.problem),
       };
   }
@@ -292,6 +294,7 @@ function decodeState(fields: JobTable): JobState {
         since: fields.since,
         problem: decodeProblem(fields.problem),
         holdsMachine: fields.holds_machine,
+        stop: fields.stop,
       };
   }
 }
