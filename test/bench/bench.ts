@@ -1,11 +1,12 @@
 /**
  * `npm run bench [NAME…]`: measures the executable, each figure against a floor or a peer in the same run.
  *
- *   bench.ts [--quick] [--json] [--against EXECUTABLE] [start-up | jobs | submit | copy | memory | turnaround | ssh]…
+ *   bench.ts [--quick] [--json] [--binary EXECUTABLE] [--against EXECUTABLE]
+ *            [start-up | jobs | submit | copy | memory | turnaround | ssh]…
  *
  * --quick takes each figure once and small, to see that the bench works. --against puts another build of ours in the
- * place of every peer: before and after a change, in one run. Servers and machines live in temporary folders and end
- * with the bench. It is no test: nothing fails because it is slow.
+ * place of every peer: before and after a change, in one run; --binary measures that build, not the sources as they are.
+ * Servers and machines live in temporary folders and end with the bench. It is no test: nothing fails because it is slow.
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -50,14 +51,22 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     args: process.argv.slice(2),
     allowPositionals: true,
-    options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false }, against: { type: "string" } },
+    options: {
+      quick: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      binary: { type: "string" },
+      against: { type: "string" },
+    },
   });
   const unknown = positionals.find((name) => !BENCHES.has(name));
   if (unknown !== undefined) {
     console.error(`There is no bench "${unknown}"; there are: ${[...BENCHES.keys()].join(", ")}.`);
     return 2;
   }
-  const contestants = { binary: await buildTestBinary(), against: values.against === undefined ? null : otherBuild(values.against) };
+  const contestants = {
+    binary: values.binary === undefined ? await buildTestBinary() : otherBuild(values.binary),
+    against: values.against === undefined ? null : otherBuild(values.against),
+  };
   const rows: Row[] = [];
   for (const name of positionals.length === 0 ? BENCHES.keys() : positionals) {
     console.error(`bench ${name} …`);

@@ -57,9 +57,10 @@ async function emptyProgram(): Promise<Subject> {
   };
 }
 
-/** Must end with 0. */
-export async function spawned(command: string[], options: { cwd: string; env: Record<string, string> }): Promise<void> {
+/** Must end with 0. @returns the processor time that it and all below it took, ms */
+export async function spawned(command: string[], options: { cwd: string; env: Record<string, string> }): Promise<number> {
   const child = Bun.spawn(command, { ...options, stdio: ["ignore", "ignore", "inherit"] });
   const code = await child.exited;
   if (code !== 0) throw new Error(`${command.join(" ")}: exit ${code}`);
+  return Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1_000;
 }
