@@ -7,7 +7,7 @@ import { type Problem, problem } from "../../core/problem.ts";
 import { type MachineShell, MachineShellError } from "../machine-shell.ts";
 import { type ProxyWay, resolveSshTarget, type SshTarget } from "./config.ts";
 import { SSH_LIMITS, SshConnection, type SshLimits } from "./connection.ts";
-import { openLink, type SshLink } from "./link.ts";
+import type { SshLink } from "./link.ts";
 import type { SshSettings } from "./options.ts";
 import { openProxyProcess } from "./proxy-process.ts";
 import { SshMachineShell } from "./shell.ts";
@@ -124,6 +124,8 @@ export class SshConnections {
     }
     const { connectTimeoutMs, keepaliveIntervalMs, keepaliveCountMax } = this.#limits;
     try {
+      // ssh2 is loaded with the first connection: a server of local machines is 7 MB smaller without it.
+      const { openLink } = await import("./link.ts");
       return await openLink({ target, openSocket, connectTimeoutMs, keepaliveIntervalMs, keepaliveCountMax });
     } finally {
       const next = this.#waiting.shift();
