@@ -16,7 +16,7 @@ export interface CheckedResults {
 
 export interface CheckOptions {
   /** Those that are done. */
-  readonly jobs: readonly WireJob[];
+  readonly jobs: readonly Pick<WireJob, "jid" | "machine" | "log">[];
   readonly machines: readonly DemoMachine[];
   /** Where the server copied to. */
   readonly folder: string;

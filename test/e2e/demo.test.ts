@@ -1,6 +1,6 @@
 /** `npm run demo` as its users see it: a smaller matrix, with both kinds of machines, and broken off in the middle. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { canConnect } from "../../scripts/free-port.ts";
@@ -30,13 +30,13 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** With a TMPDIR of its own, so that we see what it leaves there. */
-function startDemo(name: string, words: readonly string[]): Demo {
+function startDemo(name: string, words: readonly string[], variables: Readonly<Record<string, string>> = {}): Demo {
   const own = join(folder, name);
   mkdirSync(join(own, "tmp"), { recursive: true });
   const command = ["node", "scripts/bootstrap.mjs", "scripts/demo.ts", "--quick", ...words];
   const child = Bun.spawn(command, {
     cwd: root,
-    env: { ...process.env, TMPDIR: join(own, "tmp"), INIT_CWD: own },
+    env: { ...process.env, TMPDIR: join(own, "tmp"), INIT_CWD: own, ...variables },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let text = "";
@@ -116,7 +116,7 @@ describe("broken off", () => {
       const demo = startDemo(`broken-${cases.findIndex((one) => one.when === when)}`, words);
       await waitFor(() => when.test(demo.output()) || demo.child.exitCode !== null, { what: demo.output, timeoutMs: 60_000 });
       demo.child.kill(signal);
-      expect(await demo.ended).toBe(code);
+      expect({ code: await demo.ended, output: demo.output() }).toMatchObject({ code });
       expect(demo.output()).toContain(`${signal}: ending what was started`);
       await expectNothingLeft(demo);
     },
@@ -142,7 +142,22 @@ test(
   demoTimeoutMs,
 );
 
-test("a failed job or a wrong word is an exit code", async () => {
+test(
+  "a failed job is shown with what it said, and is exit code 1",
+  async () => {
+    const programs = join(folder, "programs");
+    mkdirSync(programs);
+    writeFileSync(join(programs, "bzip2"), "#!/bin/sh\necho no such luck >&2\nexit 3\n", { mode: 0o755 });
+    const demo = startDemo("failed", ["--embedded"], { PATH: `${programs}:${process.env["PATH"] ?? ""}` });
+    expect({ code: await demo.ended, output: demo.output() }).toMatchObject({ code: 1 });
+    expect(demo.output()).toContain("4 of 8 jobs done");
+    expect(demo.output()).toContain("no such luck");
+    await expectNothingLeft(demo);
+  },
+  demoTimeoutMs,
+);
+
+test("a wrong word is exit code 2, and nothing is begun", async () => {
   const wrong = startDemo("wrong", ["--fast"]);
   expect(await wrong.ended).toBe(2);
   expect(wrong.output()).toContain("--fast");
