@@ -4,10 +4,11 @@
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import type { ServeOptions } from "../config/serve-options.ts";
+import type { ClassOptions, ServeOptions } from "../config/serve-options.ts";
 import { DEFAULT_LIMITS, type Fact, type Limits, type NewRun } from "../core/command.ts";
 import type { Run } from "../core/job.ts";
 import type { Effect } from "../core/react.ts";
+import type { RetryLimits } from "../core/retry.ts";
 import type { Store } from "../store/store.ts";
 import { CopyQueue } from "./copier/copy-queue.ts";
 import { DispatchGate } from "./dispatch-gate.ts";
@@ -224,9 +225,13 @@ export class Daemon {
 function limitsOf(serve: ServeOptions): Limits {
   return {
     ...DEFAULT_LIMITS,
-    backOffFirstMs: serve.classDefaults.backoffSeconds * 1_000,
-    backOffMaxMs: serve.classDefaults.backoffSecondsMax * 1_000,
+    ...backOffOf(serve.classDefaults),
+    classBackOff: Object.fromEntries(Object.entries(serve.classes).map(([name, options]) => [name, backOffOf(options)])),
     quarantineAfterFailures: serve.limits.failuresBeforeQuarantine,
     queuedJobsMax: serve.limits.queuedJobsMax,
   };
+}
+
+function backOffOf({ backoffSeconds, backoffSecondsMax }: ClassOptions): RetryLimits {
+  return { backOffFirstMs: backoffSeconds * 1_000, backOffMaxMs: backoffSecondsMax * 1_000 };
 }

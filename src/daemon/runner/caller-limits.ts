@@ -1,9 +1,9 @@
 /**
  * What the server's caller had and its jobs get back: umask and soft limit of open files. Bun raises
  * the soft limit of its own process before any of our code runs, and the kernel does not remember the
- * old one; the caller is the parent, which still has it. Read at start-up, before the umask is changed.
+ * old one; the caller is the parent, which still has it (or the one before, for a server that detached). Read at start-up, before the umask is changed.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import type { CallerLimits } from "./runner.ts";
 
 /** What systemd gives a service that says nothing about LimitNOFILE. */
@@ -32,7 +32,7 @@ export function openFilesSoftOf(own: string, parent: string, parentName: string)
 
 function readOpenFilesSoft(): number | null {
   try {
-    const parent = `/proc/${process.ppid}`;
+    const parent = `/proc/${callerPid()}`;
     return openFilesSoftOf(
       readFileSync("/proc/self/limits", "latin1"),
       readFileSync(`${parent}/limits`, "latin1"),
@@ -41,6 +41,18 @@ function readOpenFilesSoft(): number | null {
   } catch {
     // The parent is another user's or gone: then it is not known, which null says.
     return null;
+  }
+}
+
+/** Our parent; behind `serve --detach`, which is this program too and had its own limit raised, the one before. */
+function callerPid(): number {
+  const parent = process.ppid;
+  try {
+    if (readlinkSync(`/proc/${parent}/exe`) !== readlinkSync("/proc/self/exe")) return parent;
+    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${parent}/status`, "latin1"))?.[1] ?? parent);
+  } catch {
+    // Another user's process does not tell its program, and so is none that we started.
+    return parent;
   }
 }
 
