@@ -30,7 +30,12 @@ const HOSTILE_NAMES = [
   "%s%n",
 ];
 
-function battery(name: string, open: () => Promise<{ shell: MachineShell; close: () => Promise<void> }>): void {
+interface Sizes {
+  readonly largeBytes: number;
+  readonly smallFiles: number;
+}
+
+function battery(name: string, sizes: Sizes, open: () => Promise<{ shell: MachineShell; close: () => Promise<void> }>): void {
   describe(`results over ${name}`, () => {
     let shell: MachineShell;
     let close: () => Promise<void>;
@@ -41,9 +46,9 @@ function battery(name: string, open: () => Promise<{ shell: MachineShell; close:
       await close();
     });
 
-    test("a file of 200 MB arrives byte for byte", async () => {
+    test(`a file of ${sizes.largeBytes} bytes arrives byte for byte`, async () => {
       using fixture = new CopyFixture();
-      const content = randomFillSync(Buffer.alloc(200_000_000));
+      const content = randomFillSync(Buffer.alloc(sizes.largeBytes));
       fixture.write({ "exp7.dat": content });
       const outcome = mustBeCopied(await fixture.copy({ shell }));
       expect(outcome.files).toEqual([{ path: "exp7.dat", bytes: content.length, sha256: sha256(content) }]);
@@ -51,11 +56,13 @@ function battery(name: string, open: () => Promise<{ shell: MachineShell; close:
       expect(readFileSync(outcome.resultsPath).equals(content)).toBe(true);
     }, 60_000);
 
-    test("a folder of 5,000 small files arrives, and nothing temporary stays", async () => {
+    test(`a folder of ${sizes.smallFiles} small files arrives, and nothing temporary stays`, async () => {
       using fixture = new CopyFixture();
-      fixture.write(Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`exp7/${index % 50}/f${index}`, `content ${index}\n`])));
+      fixture.write(
+        Object.fromEntries(Array.from({ length: sizes.smallFiles }, (_, index) => [`exp7/${index % 50}/f${index}`, `content ${index}\n`])),
+      );
       const outcome = mustBeCopied(await fixture.copy({ shell }));
-      expect(outcome.files).toHaveLength(5000);
+      expect(outcome.files).toHaveLength(sizes.smallFiles);
       expect(tree(fixture.target)).toEqual(tree(fixture.source));
       expect(existsSync(join(fixture.target, ".expjobserver", "incoming", "7.run1"))).toBe(false);
     }, 60_000);
@@ -77,11 +84,14 @@ function battery(name: string, open: () => Promise<{ shell: MachineShell; close:
   });
 }
 
-battery("this host", async () => ({ shell: new LocalMachineShell("local"), close: async () => undefined }));
+battery("this host", { largeBytes: 20_000_000, smallFiles: 1000 }, async () => ({
+  shell: new LocalMachineShell("local"),
+  close: async () => undefined,
+}));
 
 if (sshdAvailable()) {
   let sshd: Sshd;
-  battery("sshd", async () => {
+  battery("sshd", { largeBytes: 200_000_000, smallFiles: 5000 }, async () => {
     sshd = await startSshd();
     const connections = new SshConnections({ settings: { configFile: sshd.client.configFile } });
     return {
