@@ -3,20 +3,22 @@
  * who talks to whom and nothing of why; serve.ts decides when it begins and ends.
  */
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ClassOptions, ServeOptions } from "../config/serve-options.ts";
 import { DEFAULT_LIMITS, type Fact, type Limits, type NewRun } from "../core/command.ts";
-import type { Run } from "../core/job.ts";
+import { type Job, type Run, runOf } from "../core/job.ts";
 import type { Effect } from "../core/react.ts";
 import type { RetryLimits } from "../core/retry.ts";
 import type { Store } from "../store/store.ts";
 import { CopyQueue } from "./copier/copy-queue.ts";
 import { DispatchGate } from "./dispatch-gate.ts";
-import { Engine } from "./engine.ts";
+import { type Change, Engine } from "./engine.ts";
 import { Fleet } from "./fleet.ts";
 import { JobBook } from "./job-book.ts";
 import type { DaemonLog } from "./log.ts";
 import { logName, STDERR_SUFFIX } from "./log-name.ts";
+import { describe, faultOf } from "./log-words.ts";
 import { isLeftover, reconcile } from "./reconcile.ts";
 import { Results } from "./results.ts";
 import { commandLine } from "./run-program.ts";
@@ -26,7 +28,7 @@ import { hostBootId } from "./runner/process-identity.ts";
 import { listRunDirectories, removeRunDirectory, runDirectoryName } from "./runner/run-directory.ts";
 import type { CallerLimits } from "./runner/runner.ts";
 import { SshRunner } from "./runner/ssh-runner.ts";
-import { describe, Runs } from "./runs.ts";
+import { Runs } from "./runs.ts";
 import { Snapshots } from "./snapshots.ts";
 import { SshConnections } from "./ssh/connections.ts";
 import { Timers } from "./timers.ts";
@@ -54,8 +56,9 @@ export class Daemon {
   private readonly ssh: SshConnections;
   private readonly sshRunners = new Map<string | null, SshRunner>();
   private readonly runRoot: string;
-  /** Nothing is handed out before the past is taken up, nor while the daemon stops. */
+  /** Nothing is handed out before begin(), nor while the daemon stops. */
   private dispatching = false;
+  private stopped = false;
 
   constructor(private readonly options: DaemonOptions) {
     const { serve, store, log, caller } = options;
@@ -83,19 +86,21 @@ export class Daemon {
       mayDispatch: () => this.dispatching && this.gate.open,
       perform: (effect) => this.perform(effect),
       onStorageProblem: options.onStorageProblem,
+      onFault: (error, where) => log.error(`${where}: ${faultOf(error)}`),
     });
     this.book = new JobBook({ state, readHistory: (jids) => store.history.read(jids) });
     this.fleet = this.makeFleet(observe);
     this.runs = new Runs({
       state,
       observe,
-      runnerFor: (machine, className) => this.fleet.runnerFor(machine, className),
+      executorOf: (run, className) => this.fleet.executorOf(run, className),
       secret: (name) => store.secrets.get(name),
       caller,
       gate: this.gate,
       timers: this.timers,
       now: Date.now,
       killGraceMs: serve.limits.killGraceSeconds * 1_000,
+      lookAgain: (machine) => this.fleet.probeLater(machine),
       log,
     });
     this.results = new Results({
@@ -107,28 +112,37 @@ export class Daemon {
       workDirectory: options.workDirectory,
       log,
     });
-    const snapshots = new Snapshots({ engine: this.engine, store, observe, log });
-    this.engine.subscribe(() => void snapshots.considerOne());
+    const snapshots = new Snapshots({ engine: this.engine, store, observe, now: Date.now, log });
+    this.engine.subscribe((change) => {
+      void snapshots.considerOne();
+      for (const addr of departed(change)) this.fleet.left(addr);
+    });
   }
 
-  /** Takes up what an earlier run of the server left, then begins to hand out jobs. */
+  /**
+   * Takes up what an earlier run of the server left and hands out jobs. Machines that had a job are not free until
+   * its end is known, so new jobs need not wait for the old. Resolves when all that was left is classified.
+   */
   async begin(): Promise<void> {
+    if (this.stopped) return;
     const { engine, runs, results, fleet } = this;
-    await reconcile({
+    const taken = reconcile({
       state: engine.state,
       attach: (jid) => runs.attach(jid),
+      isHere: (run, className) => fleet.executorOf(run, className).onThisHost,
       copy: (jid) => void results.copy(jid),
       watchBackOff: (jid, notBefore) => this.watchBackOff(jid, notBefore),
       probe: (addr) => fleet.probeLater(addr),
       log: this.options.log,
     });
     this.dispatching = true;
-    await engine.dispatch();
-    void this.removeLeftovers();
+    await Promise.all([engine.dispatch(), taken]);
+    await this.removeLeftovers();
   }
 
-  /** Ends what we do; jobs that run go on. */
+  /** Ends what we do; jobs that run go on. What is seen from now on is left to the next start. */
   stop(): void {
+    this.stopped = true;
     this.dispatching = false;
     this.gate.stop();
     this.timers.stop();
@@ -140,7 +154,7 @@ export class Daemon {
 
   private perform(effect: Effect): void {
     this.performed(effect).catch((error: unknown) => {
-      this.options.log.error(`${effect.kind}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      this.options.log.error(`${effect.kind}: ${faultOf(error)}`);
     });
   }
 
@@ -169,10 +183,32 @@ export class Daemon {
     this.timers.set(`back-off ${jid}`, notBefore, () => void this.engine.observe({ kind: "back-off-over", jid }));
   }
 
-  /** Random, so that no run id is ever drawn twice; the log is named after the masked command. */
+  /** Goes on with a job on a machine that answers again. */
+  private async takeUp(job: Job): Promise<"unreachable" | "taken"> {
+    if (job.state.kind !== "copying") return (await this.runs.attach(job.jid)) === "unreachable" ? "unreachable" : "taken";
+    void this.results.copy(job.jid);
+    return "taken";
+  }
+
+  private isAttended(job: Job): boolean {
+    if (job.state.kind === "copying") return this.results.isCopying(job.jid);
+    const run = runOf(job.state);
+    return run !== null && this.runs.isAttended(run.runId);
+  }
+
+  /**
+   * Random, so that no run id is ever drawn twice; the log is named after the masked command. A file of that name is
+   * of another server, or of an earlier life of this one: its lines are not this job's.
+   */
   private newRun({ state, job, machine }: Parameters<NewRun>[0]): Run {
-    const log = join(this.options.serve.logDir, logName(job.jid, commandLine(state, job, machine)));
-    return { runId: randomBytes(8).toString("hex"), machine, log, errLog: `${log}${STDERR_SUFFIX}` };
+    const runId = randomBytes(8).toString("hex");
+    const paths = (distinction: string) => {
+      const log = join(this.options.serve.logDir, logName(job.jid, commandLine(state, job, machine), distinction));
+      return { log, errLog: `${log}${STDERR_SUFFIX}` };
+    };
+    const plain = paths("");
+    const taken = existsSync(plain.log) || existsSync(plain.errLog);
+    return { runId, machine, ...this.fleet.placeFor(machine, job.spec.class), ...(taken ? paths(runId) : plain) };
   }
 
   private makeFleet(observe: (fact: Fact) => Promise<void>): Fleet {
@@ -183,7 +219,8 @@ export class Daemon {
     return new Fleet({
       state: () => this.engine.state,
       observe,
-      attach: (jid) => this.runs.attach(jid),
+      takeUp: (job) => this.takeUp(job),
+      isAttended: (job) => this.isAttended(job),
       driver,
       classOptions: (className) => serve.classes[className] ?? serve.classDefaults,
       runners: {
@@ -212,14 +249,25 @@ export class Daemon {
     return runner;
   }
 
-  /** Run directories on this host that a crash kept from being removed. */
+  /** Run directories on this host that a crash kept from being removed. They cost space, no more. */
   private async removeLeftovers(): Promise<void> {
-    const { runs } = listRunDirectories(this.runRoot);
-    const past = await this.book.get(runs.map((run) => run.jid));
-    for (const run of runs) {
-      if (isLeftover(this.engine.state, run, past.get(run.jid))) await removeRunDirectory(join(this.runRoot, runDirectoryName(run)));
+    try {
+      const { runs } = listRunDirectories(this.runRoot);
+      const past = await this.book.get(runs.map((run) => run.jid));
+      for (const run of runs) {
+        if (this.stopped) return;
+        if (isLeftover(this.engine.state, run, past.get(run.jid))) await removeRunDirectory(join(this.runRoot, runDirectoryName(run)));
+      }
+    } catch (error) {
+      this.options.log.warn(`run directories of ended jobs were not removed: ${faultOf(error)}`);
     }
   }
+}
+
+/** Machines that are no longer in the pool. */
+function departed({ before, after }: Change): readonly string[] {
+  if (before.slots === after.slots) return [];
+  return [...before.slots.keys()].filter((addr) => !after.slots.has(addr));
 }
 
 function limitsOf(serve: ServeOptions): Limits {

@@ -39,7 +39,10 @@ export class DispatchGate {
   }
 
   notStarted(problem: Problem): void {
-    if (!OF_THIS_HOST.includes(problem.code)) return;
+    // One that names a machine is the machine's: it alone is left out.
+    if (!OF_THIS_HOST.includes(problem.code) || problem.data.machine !== undefined) return;
+    // What one command cannot be made into is no reason to keep the others back.
+    if (problem.data.reason === "command") return;
     this.closedFor = problem;
     if (this.timer !== null) return;
     this.timer = setTimeout(() => {

@@ -12,7 +12,6 @@ import { schedule } from "../core/schedule.ts";
 import type { Answer, State } from "../core/state.ts";
 import { RequestError } from "../protocol/error.ts";
 import { StoreError } from "../store/store-error.ts";
-import { asRequestError } from "./storage-refusal.ts";
 
 export interface EngineOptions {
   readonly state: State;
@@ -120,8 +119,10 @@ export class Engine {
     try {
       await this.record(fact, null);
     } catch (error) {
-      if (!(error instanceof AppendRefused) || isTooLarge(error.cause)) return this.options.onFault(error.cause ?? error, fact.kind);
-      this.options.onStorageProblem(error.cause);
+      const refusal = error instanceof AppendRefused ? error.cause : null;
+      // Neither passes with time: asking again every second would only fill the log.
+      if (refusal === null || isTooLarge(refusal)) return this.options.onFault(refusal ?? error, fact.kind);
+      this.options.onStorageProblem(refusal);
       if (this.stopped) return;
       await new Promise<void>((settle) => {
         this.refusedFacts.push({ fact, settle });
@@ -159,7 +160,7 @@ export class Engine {
     } catch (error) {
       if (!(error instanceof AppendRefused)) throw error;
       if (!isTooLarge(error.cause)) this.options.onStorageProblem(error.cause);
-      throw asRequestError(error.cause);
+      throw error.cause;
     }
   }
 

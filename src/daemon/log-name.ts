@@ -5,10 +5,18 @@ const NAME_BYTES_MAX = 200;
 
 export const STDERR_SUFFIX = ".err";
 
-export function logName(jid: number, commandLine: string): string {
+/** More of a command never shows: each character has at least one byte. */
+const CHARACTERS_READ_MAX = 4_096;
+
+/** @param distinction when it is not empty it ends the name: the plain one is taken */
+export function logName(jid: number, commandLine: string, distinction = ""): string {
   // What is not a plain character of a file name becomes one underscore.
-  const words = commandLine.replace(/[^\p{L}\p{N}._:@%+=,~-]+/gu, "_").replace(/^_+|_+$/g, "");
-  return truncated(`${jid}-${words}`, NAME_BYTES_MAX - STDERR_SUFFIX.length);
+  const words = commandLine
+    .slice(0, CHARACTERS_READ_MAX)
+    .replace(/[^\p{L}\p{N}._:@%+=,~-]+/gu, "_")
+    .replace(/^_+|_+$/g, "");
+  const end = distinction === "" ? "" : `.${distinction}`;
+  return `${truncated(`${jid}-${words}`, NAME_BYTES_MAX - STDERR_SUFFIX.length - end.length)}${end}`;
 }
 
 function truncated(text: string, bytesMax: number): string {

@@ -1,24 +1,32 @@
 /**
  * After a restart: everything that was under way is taken up from where the files say it is. Nothing here
- * decides; each step goes through the same runners, timers and facts as in daily work.
+ * decides; each step goes through the same runners, timers and facts as in daily work, and none waits for another:
+ * a machine that does not answer holds up neither the runs on this host nor new jobs.
  */
-import { isEnded, type Job, runOf } from "../core/job.ts";
+import { isEnded, type Job, type Run, runOf } from "../core/job.ts";
 import type { State } from "../core/state.ts";
 import type { DaemonLog } from "./log.ts";
 
 export interface ReconcileOptions {
   readonly state: State;
+  /** Never rejects. */
   readonly attach: (jid: number) => Promise<string>;
+  /** The run directory is on this host. */
+  readonly isHere: (run: Run, className: string) => boolean;
   readonly copy: (jid: number) => void;
   readonly watchBackOff: (jid: number, notBefore: number) => void;
   readonly probe: (addr: string) => void;
   readonly log: DaemonLog;
 }
 
-/** Resolves when every run on this host is classified; machines that do not answer go on being probed. */
+/** More reads of this host's disk and /proc at once make none of them faster. */
+const HERE_AT_ONCE = 32;
+
+/** Everything has begun when it returns; resolves when every run is classified, or found out of reach. */
 export async function reconcile(options: ReconcileOptions): Promise<void> {
-  const { state } = options;
-  const attached: Promise<unknown>[] = [];
+  const { state, isHere } = options;
+  const here: Job[] = [];
+  const away: Job[] = [];
   for (const job of state.jobs.values()) {
     switch (job.state.kind) {
       case "waiting":
@@ -26,10 +34,10 @@ export async function reconcile(options: ReconcileOptions): Promise<void> {
         break;
       case "starting":
       case "running":
-        attached.push(taken(job, options));
+        (isHere(job.state.run, job.spec.class) ? here : away).push(job);
         break;
       case "unknown":
-        if (job.state.holdsMachine) attached.push(taken(job, options));
+        if (job.state.holdsMachine) (isHere(job.state.run, job.spec.class) ? here : away).push(job);
         break;
       case "copying":
         options.copy(job.jid);
@@ -42,7 +50,12 @@ export async function reconcile(options: ReconcileOptions): Promise<void> {
     }
   }
   for (const machine of state.machines.values()) if (machine.health.kind === "unreachable") options.probe(machine.addr);
-  await Promise.all(attached);
+  const queue = here.values();
+  const lanes = Array.from({ length: HERE_AT_ONCE }, async () => {
+    for (const job of queue) await taken(job, options);
+  });
+  // How many connections are made at once is the SSH layer's to say.
+  await Promise.all([...lanes, ...away.map((job) => taken(job, options))]);
 }
 
 async function taken(job: Job, { attach, log }: ReconcileOptions): Promise<void> {

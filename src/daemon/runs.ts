@@ -1,70 +1,80 @@
 /**
  * Performs what the state says about runs: starts them, follows them to their end, stops them, takes them
  * up again. Everything seen goes back to the engine as a fact; nothing is remembered here that a restart
- * would need.
+ * would need. A run that is not followed, for whatever reason, is handed to `lookAgain`: none is forgotten.
  */
 import type { Fact } from "../core/command.ts";
-import { isEnded, type Job, type Run, runOf } from "../core/job.ts";
+import { type Job, occupiedMachine, type Run, runOf } from "../core/job.ts";
 import { UnbalancedQuotes, type Values } from "../core/placeholders.ts";
 import { type Problem, problem } from "../core/problem.ts";
 import type { State } from "../core/state.ts";
 import type { DispatchGate } from "./dispatch-gate.ts";
 import type { DaemonLog } from "./log.ts";
+import { describe, faultOf } from "./log-words.ts";
 import { type Driver, runEnvironment, runProgram } from "./run-program.ts";
 import { scanResultsLines } from "./runner/results-lines.ts";
-import type { AttachOutcome, CallerLimits, RunEnd, RunLog, RunName, Runner, StartOutcome } from "./runner/runner.ts";
+import type { AttachOutcome, CallerLimits, Program, RunEnd, RunLog, RunName, Runner, StartOutcome } from "./runner/runner.ts";
 import type { Timers } from "./timers.ts";
+
+/** Who executes a run. */
+export interface Executor {
+  readonly runner: Runner;
+  readonly driver: Driver | null;
+  /** Run directories are on this host, so its boot id says whether they can be believed. */
+  readonly onThisHost: boolean;
+}
 
 export interface RunsOptions {
   readonly state: () => State;
   readonly observe: (fact: Fact) => Promise<void>;
-  readonly runnerFor: (machine: string, className: string) => { readonly runner: Runner; readonly driver: Driver | null };
+  readonly executorOf: (run: Run, className: string) => Executor;
   readonly secret: Values;
   readonly caller: CallerLimits | null;
   readonly gate: DispatchGate;
   readonly timers: Timers;
   readonly now: () => number;
   readonly killGraceMs: number;
+  /** The job on this machine is followed by nobody, or holds it without a proof: somebody must look again, later. */
+  readonly lookAgain: (machine: string) => void;
   readonly log: DaemonLog;
 }
+
+/** "followed": its end will be observed. "settled": what became of it is written down. "open": look again. */
+export type Attached = "followed" | "settled" | "open" | "unreachable";
 
 export class Runs {
   /** Run ids whose end is awaited, so that a second attach does not follow them twice. */
   private readonly followed = new Set<string>();
+  /** Starts and attaches under way, by run id: an attach beside a start would take the run away from it. */
+  private readonly underWay = new Map<string, Promise<Attached>>();
+  /** Run ids whose log here is not whole: what is left of it is in the run directory. */
+  private readonly logsCut = new Set<string>();
 
   constructor(private readonly options: RunsOptions) {}
 
+  /** Is somebody about to learn what becomes of this run? */
+  isAttended(runId: string): boolean {
+    return this.followed.has(runId) || this.underWay.has(runId);
+  }
+
+  /** Never rejects. */
   async start(jid: number): Promise<void> {
     const job = this.options.state().jobs.get(jid);
     if (job?.state.kind !== "starting") return;
     const { run } = job.state;
-    const outcome = await this.startRun(job, run);
-    switch (outcome.kind) {
-      case "started":
-        this.options.gate.started();
-        this.follow(job, run, outcome.end);
-        await this.options.observe({ kind: "run-started", jid, runId: run.runId, at: outcome.at });
-        return;
-      case "not-started":
-        this.options.log.warn(`job ${jid} was not started on ${run.machine}: ${describe(outcome.problem)}`);
-        this.options.gate.notStarted(outcome.problem);
-        await this.options.observe({ kind: "run-not-started", jid, runId: run.runId, problem: outcome.problem });
-        return;
-      case "uncertain":
-        this.options.log.warn(`whether job ${jid} started on ${run.machine} is not known: ${describe(outcome.problem)}`);
-        await this.options.observe({ kind: "machine-unreachable", addr: run.machine, problem: outcome.problem });
-        return;
-    }
+    await this.alone(run, () => this.startRun(job, run));
   }
 
-  /** Finds out what became of a run that an earlier daemon, or a cut connection, left behind. */
-  async attach(jid: number): Promise<AttachOutcome["kind"]> {
+  /** Finds out what became of a run that an earlier daemon, or a cut connection, left behind. Never rejects. */
+  async attach(jid: number): Promise<Attached> {
     const job = this.options.state().jobs.get(jid);
     const run = job === undefined ? null : runOf(job.state);
-    if (job === undefined || run === null || isEnded(job.state) || this.followed.has(run.runId)) return "running";
-    const outcome = await this.runnerOf(job, run).attach(nameOf(job, run), logOf(run));
-    await this.attached(job, run, outcome);
-    return outcome.kind;
+    if (job === undefined || run === null || occupiedMachine(job.state) === null || job.state.kind === "copying") return "settled";
+    if (this.followed.has(run.runId)) return "followed";
+    return await this.alone(run, async () => {
+      const { runner } = this.executor(job, run);
+      return await this.attached(job, run, await runner.attach(this.nameOf(job, run), logOf(run)));
+    });
   }
 
   /** TERM to every process of the run, KILL after a grace time. The end is observed like any other. */
@@ -72,9 +82,8 @@ export class Runs {
     const job = this.options.state().jobs.get(jid);
     if (job?.state.kind !== "running" || job.state.stop === null) return;
     const { run, stop } = job.state;
-    const killAt = Math.max(stop.at, this.options.now()) + this.options.killGraceMs;
-    this.options.timers.set(`kill ${run.runId}`, killAt, () => void this.kill(jid, run));
-    await this.runnerOf(job, run).stop(nameOf(job, run), "TERM");
+    this.killLater(jid, run, Math.max(stop.at, this.options.now()) + this.options.killGraceMs);
+    await this.executor(job, run).runner.stop(this.nameOf(job, run), "TERM");
   }
 
   watchTimeout(jid: number): void {
@@ -88,26 +97,73 @@ export class Runs {
 
   async release(job: Job): Promise<void> {
     const run = runOf(job.state);
-    if (run !== null) await this.runnerOf(job, run).release(nameOf(job, run));
+    // The only copy of the rest of its output is there.
+    if (run === null || this.logsCut.delete(run.runId)) return;
+    await this.executor(job, run).runner.release(this.nameOf(job, run));
   }
 
-  private async startRun(job: Job, run: Run): Promise<StartOutcome> {
-    const { options } = this;
-    const state = options.state();
-    const { runner, driver } = options.runnerFor(run.machine, job.spec.class);
-    const missing = job.spec.secrets.find((name) => options.secret(name) === undefined);
-    if (missing !== undefined) return { kind: "not-started", problem: problem("secret-missing", { name: missing }) };
-    try {
-      const program = runProgram(state, job, run, { driver, secret: options.secret });
-      const environment = runEnvironment(state, job, run, options.secret);
-      return await runner.start({ ...nameOf(job, run), program, environment, log: logOf(run), caller: options.caller });
-    } catch (error) {
-      if (error instanceof UnbalancedQuotes) return { kind: "not-started", problem: problem("start-failed", { message: error.message }) };
-      throw error;
+  /** One start or attach of a run at a time; the second joins the first. A defect leaves the run to a later look. */
+  private alone(run: Run, step: () => Promise<Attached>): Promise<Attached> {
+    const underWay = this.underWay.get(run.runId);
+    if (underWay !== undefined) return underWay;
+    const done = (async (): Promise<Attached> => {
+      try {
+        return await step();
+      } catch (error) {
+        this.options.log.error(`run ${run.runId} on ${run.machine}: ${faultOf(error)}`);
+        return "open";
+      } finally {
+        this.underWay.delete(run.runId);
+      }
+    })();
+    this.underWay.set(run.runId, done);
+    return done.then((attached) => {
+      if (attached === "open" || attached === "unreachable") this.options.lookAgain(run.machine);
+      return attached;
+    });
+  }
+
+  private async startRun(job: Job, run: Run): Promise<Attached> {
+    const { jid } = job;
+    const { runId, machine } = run;
+    const outcome = await this.tryStart(job, run);
+    switch (outcome.kind) {
+      case "started":
+        this.options.gate.started();
+        this.follow(job, run, outcome.end);
+        await this.options.observe({ kind: "run-started", jid, runId, at: outcome.at });
+        return "followed";
+      case "not-started":
+        this.options.log.warn(`job ${jid} was not started on ${machine}: ${describe(outcome.problem)}`);
+        this.options.gate.notStarted(outcome.problem);
+        await this.options.observe({ kind: "run-not-started", jid, runId, problem: outcome.problem });
+        return "settled";
+      case "uncertain":
+        this.options.log.warn(`whether job ${jid} started on ${machine} is not known: ${describe(outcome.problem)}`);
+        await this.options.observe({ kind: "machine-unreachable", addr: machine, problem: outcome.problem });
+        return "unreachable";
     }
   }
 
-  private async attached(job: Job, run: Run, outcome: AttachOutcome): Promise<void> {
+  private async tryStart(job: Job, run: Run): Promise<StartOutcome> {
+    const { options } = this;
+    const state = options.state();
+    const { runner, driver } = this.executor(job, run);
+    const missing = job.spec.secrets.find((name) => options.secret(name) === undefined);
+    if (missing !== undefined) return { kind: "not-started", problem: problem("secret-missing", { name: missing }) };
+    let program: Program;
+    try {
+      program = runProgram(state, job, run, { driver, secret: options.secret });
+    } catch (error) {
+      // Nothing has begun. Only our own words go on: an error could quote a secret.
+      const message = error instanceof UnbalancedQuotes ? error.message : "it cannot be made of its variables";
+      return { kind: "not-started", problem: problem("start-failed", { reason: "command", message }) };
+    }
+    const environment = runEnvironment(state, job, run, options.secret);
+    return await runner.start({ ...this.nameOf(job, run), program, environment, log: logOf(run), caller: options.caller });
+  }
+
+  private async attached(job: Job, run: Run, outcome: AttachOutcome): Promise<Attached> {
     const { jid } = job;
     const { runId } = run;
     switch (outcome.kind) {
@@ -118,79 +174,101 @@ export class Runs {
           this.watchTimeout(jid);
           await this.stop(jid);
         }
-        return;
+        return "followed";
       case "exited":
         await this.exited(job, run, outcome);
-        return;
+        return "settled";
       case "not-started":
-        // One that was seen to start and of which nothing is left did start: it must not run again by itself.
-        await this.options.observe(
-          job.state.kind === "starting"
-            ? {
-                kind: "run-not-started",
-                jid,
-                runId,
-                problem: problem("start-failed", { message: "the server stopped before it was started" }),
-              }
-            : { kind: "run-lost", jid, runId, problem: problem("run-directory-gone"), sessionEmpty: true },
-        );
-        return;
+        return await this.withdrawn(job, run);
       case "lost":
-        await this.options.observe({ kind: "run-lost", jid, runId, problem: outcome.problem, sessionEmpty: outcome.sessionEmpty });
-        return;
+        return await this.lost(job, run, outcome);
       case "unreachable":
         await this.options.observe({ kind: "machine-unreachable", addr: run.machine, problem: outcome.problem });
-        return;
+        return "unreachable";
     }
+  }
+
+  private async withdrawn(job: Job, run: Run): Promise<Attached> {
+    const { jid } = job;
+    if (job.state.kind === "starting") {
+      const notStarted = problem("start-failed", { message: "the server stopped before it was started" });
+      await this.options.observe({ kind: "run-not-started", jid, runId: run.runId, problem: notStarted });
+      return "settled";
+    }
+    // One that was seen to start and of which nothing is left did start: it must not run again by itself. And nothing
+    // is left either that could prove its processes dead: the machine stays its own until a person says otherwise.
+    return await this.lost(job, run, { problem: problem("run-directory-gone"), sessionEmpty: false });
+  }
+
+  private async lost(job: Job, run: Run, end: { readonly problem: Problem; readonly sessionEmpty: boolean }): Promise<Attached> {
+    this.clearTimers(run);
+    await this.options.observe({ kind: "run-lost", jid: job.jid, runId: run.runId, problem: end.problem, sessionEmpty: end.sessionEmpty });
+    return end.sessionEmpty ? "settled" : "open";
   }
 
   private follow(job: Job, run: Run, end: Promise<RunEnd>): void {
     this.followed.add(run.runId);
-    void end.then((reached) => {
-      this.followed.delete(run.runId);
-      return this.ended(job, run, reached);
+    const over = async (): Promise<Attached> => {
+      try {
+        return await this.ended(job, run, await end);
+      } catch (error) {
+        this.options.log.error(`the end of job ${job.jid}: ${faultOf(error)}`);
+        return "open";
+      } finally {
+        this.followed.delete(run.runId);
+      }
+    };
+    void over().then((attached) => {
+      if (attached === "open" || attached === "unreachable") this.options.lookAgain(run.machine);
     });
   }
 
-  private async ended(job: Job, run: Run, end: RunEnd): Promise<void> {
+  private async ended(job: Job, run: Run, end: RunEnd): Promise<Attached> {
     switch (end.kind) {
       case "exited":
-        return await this.exited(job, run, { startedAt: null, ...end });
+        await this.exited(job, run, { startedAt: null, ...end });
+        return "settled";
       case "lost":
-        this.clearTimers(run);
-        return await this.options.observe({
-          kind: "run-lost",
-          jid: job.jid,
-          runId: run.runId,
-          problem: end.problem,
-          sessionEmpty: end.sessionEmpty,
-        });
+        return await this.lost(job, run, end);
       case "disconnected":
-        return await this.options.observe({ kind: "machine-unreachable", addr: run.machine, problem: end.problem });
+        await this.options.observe({ kind: "machine-unreachable", addr: run.machine, problem: end.problem });
+        return "unreachable";
     }
   }
 
-  private async exited(job: Job, run: Run, exit: { startedAt: number | null; at: number; exitCode: number }): Promise<void> {
+  private async exited(job: Job, run: Run, exit: Extract<AttachOutcome, { kind: "exited" }>): Promise<void> {
     this.clearTimers(run);
-    const lines = exit.exitCode === 0 ? await scanResultsLines(run.log) : { prefixes: [], invalid: [] };
+    const { startedAt, at, exitCode, logProblem } = exit;
+    if (logProblem !== undefined) {
+      this.logsCut.add(run.runId);
+      this.options.log.warn(`the log of job ${job.jid} is not whole, what is left stays in its run directory: ${describe(logProblem)}`);
+    }
+    const lines = exitCode === 0 ? await scanResultsLines(run.log) : { prefixes: [], invalid: [] };
     await this.options.observe({
       kind: "run-exited",
       jid: job.jid,
       runId: run.runId,
-      startedAt: exit.startedAt,
-      at: exit.at,
-      exitCode: exit.exitCode,
+      startedAt,
+      at,
+      exitCode,
       prefixes: lines.prefixes,
-      invalidLine: lines.invalid[0] ?? null,
+      // The lines that are missing may have named results.
+      invalidLine: logProblem ?? lines.invalid[0] ?? null,
+    });
+  }
+
+  private killLater(jid: number, run: Run, at: number): void {
+    this.options.timers.set(`kill ${run.runId}`, at, () => {
+      this.kill(jid, run).catch((error: unknown) => this.options.log.error(`killing job ${jid}: ${faultOf(error)}`));
     });
   }
 
   private async kill(jid: number, run: Run): Promise<void> {
     const job = this.options.state().jobs.get(jid);
     if (job?.state.kind !== "running" || job.state.run.runId !== run.runId) return;
-    await this.runnerOf(job, run).stop(nameOf(job, run), "KILL");
     // What is stuck in the kernel (a dead NFS server) may take a second KILL once it wakes.
-    this.options.timers.set(`kill ${run.runId}`, this.options.now() + this.options.killGraceMs, () => void this.kill(jid, run));
+    this.killLater(jid, run, this.options.now() + this.options.killGraceMs);
+    await this.executor(job, run).runner.stop(this.nameOf(job, run), "KILL");
   }
 
   private clearTimers(run: Run): void {
@@ -198,22 +276,16 @@ export class Runs {
     this.options.timers.clear(`kill ${run.runId}`);
   }
 
-  private runnerOf(job: Job, run: Run): Runner {
-    return this.options.runnerFor(run.machine, job.spec.class).runner;
+  private executor(job: Job, run: Run): Executor {
+    return this.options.executorOf(run, job.spec.class);
   }
-}
 
-function nameOf(job: Job, run: Run): RunName {
-  const bootId = job.state.kind === "starting" ? job.state.bootId : null;
-  return { jid: job.jid, command: 0, runId: run.runId, machine: run.machine, ...(bootId === null ? {} : { hostBootId: bootId }) };
+  private nameOf(job: Job, run: Run): RunName {
+    const bootId = job.state.kind === "starting" && this.executor(job, run).onThisHost ? job.state.bootId : null;
+    return { jid: job.jid, command: 0, runId: run.runId, machine: run.machine, ...(bootId === null ? {} : { hostBootId: bootId }) };
+  }
 }
 
 function logOf(run: Run): RunLog {
   return { stdout: run.log, stderr: run.errLog };
-}
-
-/** For the daemon's log: the code and its data. Words for people are the client's. */
-export function describe(problem: Problem): string {
-  const data = Object.entries(problem.data).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-  return [problem.code, ...data].join(" ");
 }

@@ -1,15 +1,17 @@
-/** Alarms by name, of any length: setTimeout fires at once beyond 2^31 ms. */
+/** Alarms by name, of any length: setTimeout fires at once beyond 2^31 ms. None goes off after `stop`. */
 
 const STEP_MAX_MS = 2 ** 31 - 1;
 
 export class Timers {
   private readonly running = new Map<string, ReturnType<typeof setTimeout>>();
+  private stopped = false;
 
   constructor(private readonly now: () => number) {}
 
   /** Calls once at `at` (milliseconds since the epoch); an alarm of the same name is replaced. */
   set(name: string, at: number, call: () => void): void {
     this.clear(name);
+    if (this.stopped) return;
     const step = (): void => {
       const leftMs = at - this.now();
       if (leftMs <= 0) {
@@ -33,6 +35,7 @@ export class Timers {
   }
 
   stop(): void {
+    this.stopped = true;
     for (const timer of this.running.values()) clearTimeout(timer);
     this.running.clear();
   }

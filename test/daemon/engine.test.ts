@@ -42,6 +42,7 @@ class Bench {
   readonly journal = new HeldJournal();
   readonly effects: Effect[] = [];
   readonly problems: unknown[] = [];
+  readonly faults: string[] = [];
   dispatching = true;
   private runs = 0;
   readonly engine = new Engine({
@@ -55,6 +56,7 @@ class Bench {
     mayDispatch: () => this.dispatching,
     perform: (effect) => this.effects.push(effect),
     onStorageProblem: (error) => this.problems.push(error),
+    onFault: (error, where) => this.faults.push(`${where}: ${String(error)}`),
   });
 
   async durably<T>(step: Promise<T>): Promise<T> {
