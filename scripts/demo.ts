@@ -12,12 +12,12 @@
  * the results stay. Exit code 0: every job is done and every result is right; 1: not so; 2: wrong usage; 128+n: signal n.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, cpSync, existsSync, constants as fileModes, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
-import { join, relative, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { WireJob } from "../src/protocol/methods/job.ts";
-import { type BuildResult, buildBinary } from "./build-binary.ts";
+import { type BuildResult, buildBinary, isBinaryCurrent } from "./build-binary.ts";
 import { checkResults } from "./demo/check-results.ts";
 import { Cleanup, endProcessesOf, removeFolder } from "./demo/cleanup.ts";
 import { watchMatrix } from "./demo/live-view.ts";
@@ -48,11 +48,11 @@ const screen = new DemoScreen();
 
 async function runDemo(options: DemoOptions, cleanup: Cleanup, signal: AbortSignal): Promise<boolean> {
   screen.line("expjobserver demo: a real experiment on three machines");
-  const binary = await build(cleanup);
-  const results = makeResultsFolder(options.results);
   const folder = mkdtempSync(join(tmpdir(), "expjob-demo-"));
   cleanup.add(() => removeFolder(folder));
   cleanup.add(() => endProcessesOf(folder));
+  const binary = await build(folder, cleanup);
+  const results = makeResultsFolder(options.results);
 
   screen.heading("Three machines");
   const machines = await startMachines({ folder, embedded: options.embedded, cleanup: cleanup.add });
@@ -61,7 +61,8 @@ async function runDemo(options: DemoOptions, cleanup: Cleanup, signal: AbortSign
 
   screen.heading("The server");
   const logDir = join(results, "logs");
-  const server = new DemoServer({ ...binary, folder, logDir, sshConfigFile: machines.sshConfigFile, cleanup: cleanup.add });
+  const { sshConfigFile, knownHostsFile } = machines;
+  const server = new DemoServer({ ...binary, folder, logDir, sshConfigFile, knownHostsFile, cleanup: cleanup.add });
   await server.start();
   screen.line(`expjobserver serve --address ${server.address} --log-dir ${shown(logDir)} ...`);
 
@@ -86,9 +87,11 @@ async function runDemo(options: DemoOptions, cleanup: Cleanup, signal: AbortSign
   return good;
 }
 
-async function build(cleanup: Cleanup): Promise<BuildResult> {
+async function build(folder: string, cleanup: Cleanup): Promise<BuildResult> {
+  // In another user's clone there may be no binary, and none can be put there.
+  const elsewhere = canWrite(join(root, "dist")) || (await isBinaryCurrent()) ? {} : { outfile: join(folder, "bin", "expjobserver") };
   // It cannot be broken off: it is left to end, so that nothing of it stays in dist/.
-  const building = buildBinary();
+  const building = buildBinary(elsewhere);
   cleanup.add(async () => {
     await Promise.allSettled([building]);
   });
@@ -96,6 +99,15 @@ async function build(cleanup: Cleanup): Promise<BuildResult> {
   const took = binary.rebuilt ? `built in ${(binary.durationMs / 1000).toFixed(1)} s` : "up to date";
   screen.line(`${shown(binary.expjobserver)} and j: ${took}`);
   return binary;
+}
+
+function canWrite(folder: string): boolean {
+  try {
+    accessSync(existsSync(folder) ? folder : dirname(folder), fileModes.W_OK);
+    return true;
+  } catch {
+    return false; // another user's, or a read-only file system
+  }
 }
 
 function makeResultsFolder(wanted: string | null): string {
@@ -116,7 +128,7 @@ function makeResultsFolder(wanted: string | null): string {
 
 function describeMachines({ all, form, reason }: DemoMachines): void {
   if (form === "sshd") screen.line("OpenSSH's sshd, with keys and settings of its own, on");
-  else screen.line(`An embedded SSH server takes the place of OpenSSH's sshd (${reason}), on`);
+  else screen.line(`An embedded SSH server takes the place of OpenSSH's sshd\n(${reason}), on`);
   for (const { address } of all) screen.line(`  ${address}`);
 }
 

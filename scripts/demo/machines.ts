@@ -21,8 +21,9 @@ export interface DemoMachines {
   /** Why not sshd; null with sshd. */
   readonly reason: string | null;
   readonly all: readonly DemoMachine[];
-  /** An ssh_config that knows the key and the host keys of all, and nothing of this user's. */
+  /** They know the key and the host keys of all, and nothing of this user's. */
   readonly sshConfigFile: string;
+  readonly knownHostsFile: string;
 }
 
 export interface StartMachinesOptions {
@@ -67,14 +68,13 @@ export async function startMachines(options: StartMachinesOptions): Promise<Demo
       `  IdentityFile "${clientKeyFile(folder)}"`,
       "  IdentitiesOnly yes",
       "  IdentityAgent none",
-      `  UserKnownHostsFile "${knownHostsFile}"`,
       "  GlobalKnownHostsFile /dev/null",
       "",
     ].join("\n"),
   );
   writeFileSync(knownHostsFile, plans.map(({ address, keys }, index) => `[${address}]:${ports[index]} ${keys.hostPublic}\n`).join(""));
   const all = plans.map(({ address, home }, index) => ({ address: `${address}:${ports[index]}`, home }));
-  return { form: reason === null ? "sshd" : "embedded", reason, all, sshConfigFile };
+  return { form: reason === null ? "sshd" : "embedded", reason, all, sshConfigFile, knownHostsFile };
 }
 
 interface Servers {

@@ -11,6 +11,7 @@ export interface DemoServerOptions {
   readonly folder: string;
   readonly logDir: string;
   readonly sshConfigFile: string;
+  readonly knownHostsFile: string;
   readonly cleanup: (undo: () => Promise<void> | void) => void;
 }
 
@@ -96,9 +97,11 @@ export class DemoServer {
   }
 
   #launch(): Bun.Subprocess {
-    const { expjobserver, logDir, sshConfigFile } = this.options;
+    const { expjobserver, logDir, sshConfigFile, knownHostsFile } = this.options;
     const errors = openSync(this.#errorFile, "w");
     const words = ["serve", "--address", this.address, "--log-dir", logDir, "--ssh-config", sshConfigFile];
+    // Not in ssh_config, where a list of files can hold none with a space in its name.
+    words.push("--known-hosts", knownHostsFile);
     const child = Bun.spawn([expjobserver, ...words], {
       cwd: this.#home,
       env: this.#environment(),
