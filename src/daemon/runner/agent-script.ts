@@ -257,10 +257,11 @@ expjob_inspect() {
   expjob_line_of "$expjob_directory/base"
   echo "state $expjob_tag $expjob_words |$expjob_files|$expjob_line"
 }
+# A program writes, not the shell, which may only say "I/O error" of a full disk.
 expjob_probe() {
   expjob_answer=unwritable
   if expjob_message=$(LC_ALL=C mkdir -p "$expjob_directory" 2>&1); then
-    expjob_message=$( (echo probe >"$expjob_directory/probe.$$") 2>&1) && expjob_answer=ok
+    expjob_message=$(LC_ALL=C date 2>&1 >"$expjob_directory/probe.$$") && expjob_answer=ok
     rm -f "$expjob_directory/probe.$$"
   fi
   echo "probed $expjob_tag $expjob_answer |$expjob_message"

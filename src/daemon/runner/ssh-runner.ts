@@ -17,7 +17,7 @@ import { MachineAgents, type OpenAgent } from "./machine-agents.ts";
 import { errorCode, parsePidLine, parseStatus, runDirectoryName } from "./run-directory.ts";
 import { fileProblem, syncLog } from "./run-log.ts";
 import type { AttachOutcome, RunEnd, RunLog, RunName, Runner, RunRequest, StartOutcome, StopOutcome, StopSignal } from "./runner.ts";
-import { machineDiskProblem, startRefusal, unsendable } from "./ssh-start-problem.ts";
+import { isDiskRefusal, machineDiskProblem, startRefusal, unsendable } from "./ssh-start-problem.ts";
 import { supervisorEnvironment } from "./supervisor.ts";
 
 export interface SshRunnerOptions {
@@ -164,7 +164,9 @@ export class SshRunner implements Runner {
       const answer = await begun;
       if (answer.line.startsWith("started ")) return { kind: "begun" };
       if (answer.line === "claimed") return { kind: "uncertain", problem: problem("start-failed", { reason: "claimed" }) };
-      const cause = startRefusal(answer, { machine, path: place.directory });
+      const message =
+        answer.message !== "" || !isDiskRefusal(answer) ? answer.message : ((await place.agent.probe(this.#rootOf(place.identity))) ?? "");
+      const cause = startRefusal({ ...answer, message }, { machine, path: place.directory });
       const { word } = await place.agent.withdraw(place.directory);
       // `failed`: what keeps us from writing the claim is what kept the run from starting.
       const isCertain = word === "yes" || word === "dead" || (word === "failed" && answer.line !== "");

@@ -22,13 +22,15 @@ export function unsendable(environment: Readonly<Record<string, string>>): Probl
   return null;
 }
 
+/** Could the run directory not be written? */
+export function isDiskRefusal(answer: AgentBegun): boolean {
+  return ["refused directory", "refused pid", "refused log"].includes(answer.line);
+}
+
 /** `answer` is not that it started. */
 export function startRefusal(answer: AgentBegun, place: PlaceOnMachine): Problem {
+  if (isDiskRefusal(answer)) return machineDiskProblem({ ...place, message: answer.message });
   switch (answer.line) {
-    case "refused directory":
-    case "refused pid":
-    case "refused log":
-      return machineDiskProblem({ ...place, message: answer.message });
     case "refused workdir":
       return problem("start-failed", { ...place, reason: "work-directory" });
     default:
