@@ -1,5 +1,5 @@
 /** Results through the daemon: large, many, oddly named, in each other's way, missing, and cut in the middle. */
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type JobJson, startMachines, TestDaemon, type TestMachines } from "../support/daemon.ts";
@@ -38,8 +38,12 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
 
   test("a file of 200 MB arrives whole, while a folder of 5,000 small files comes from another machine", async () => {
     mkdirSync(there("many"), { recursive: true });
-    const large = await produce(`head -c 200000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`);
-    const many = await produce(`cd '${there("many")}' && seq 1 5000 | while read n; do echo "file $n" >f$n; done; echo 'RESULTS: ${there("many")}'`);
+    const large = await produce(
+      `head -c 200000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`,
+    );
+    const many = await produce(
+      `cd '${there("many")}' && seq 1 5000 | while read n; do echo "file $n" >f$n; done; echo 'RESULTS: ${there("many")}'`,
+    );
     const largeJob = await daemon.ended(large, 55);
     const manyJob = await daemon.ended(many, 55);
     expect([largeJob, manyJob].map((job) => [job.status, job.error])).toEqual([
@@ -50,7 +54,9 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
     expect(await sha256(here("large"))).toBe(expected);
     expect(largeJob.files).toEqual([{ path: "large", bytes: 200_000_000, sha256: expected }]);
     expect(readdirSync(here("many"))).toHaveLength(5_000);
-    const wrong = Array.from({ length: 5_000 }, (_, index) => index + 1).filter((n) => readFileSync(here("many", `f${n}`), "utf8") !== `file ${n}\n`);
+    const wrong = Array.from({ length: 5_000 }, (_, index) => index + 1).filter(
+      (n) => readFileSync(here("many", `f${n}`), "utf8") !== `file ${n}\n`,
+    );
     expect(wrong).toEqual([]);
   }, 60_000);
 
@@ -69,7 +75,9 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
     mkdirSync(there(), { recursive: true });
     const jids: number[] = [];
     for (const text of ["first", "second"]) {
-      const jid = await produce(`mkdir -p '${there(text)}'; echo ${text} >'${there(text, "same.txt")}'; echo 'RESULTS: ${there(text, "same.txt")}'`);
+      const jid = await produce(
+        `mkdir -p '${there(text)}'; echo ${text} >'${there(text, "same.txt")}'; echo 'RESULTS: ${there(text, "same.txt")}'`,
+      );
       expect((await daemon.ended(jid)).status).toBe("done");
       jids.push(jid);
     }
@@ -105,14 +113,18 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
   test("a relative prefix begins at the job's directory, and names every file that begins with it", async () => {
     const [host] = await daemon.json<{ addr: string }[]>("machine", "ls");
     expect(host).toBeDefined();
-    const job = await daemon.ended(await produce("mkdir -p rel; echo 1 >rel/run.csv; echo 2 >rel/run.log; echo 3 >rel/other; echo 'RESULTS: rel/run.'"));
+    const job = await daemon.ended(
+      await produce("mkdir -p rel; echo 1 >rel/run.csv; echo 2 >rel/run.log; echo 3 >rel/other; echo 'RESULTS: rel/run.'"),
+    );
     expect([job.status, job.error]).toEqual(["done", null]);
     expect(readdirSync(here()).toSorted()).toEqual([".expjobserver", "run.csv", "run.log"]);
   });
 
   test("sshd killed in the middle of a copy: nothing half-copied is visible, and the copy is completed when it is back", async () => {
     mkdirSync(there(), { recursive: true });
-    const jid = await produce(`head -c 60000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`);
+    const jid = await produce(
+      `head -c 60000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`,
+    );
     const copying = await daemon.untilStatus(jid, "copying");
     await waitFor(() => bytesBelow(here()) > 1_000_000, { what: () => `bytes under ${here()}: ${bytesBelow(here())}`, everyMs: 1 });
     const machine = machines.all.find((one) => one.machine === copying.machine) ?? machines.at(0);
@@ -127,7 +139,9 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
 
   test("a daemon killed in the middle of a copy completes it after the restart", async () => {
     mkdirSync(there(), { recursive: true });
-    const jid = await produce(`head -c 60000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`);
+    const jid = await produce(
+      `head -c 60000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`,
+    );
     await daemon.untilStatus(jid, "copying");
     await waitFor(() => bytesBelow(here()) > 1_000_000, { what: () => `bytes under ${here()}`, everyMs: 1 });
     await daemon.kill();

@@ -37,9 +37,9 @@ async function pidIn(name: string): Promise<number> {
 }
 
 describe("a timeout", () => {
-  /** Deaf to TERM, in a group of its own: only a KILL to the whole session ends it. */
+  /** Deaf to TERM, in a group of its own, which timeout(1) makes: only a KILL to the whole session ends it. */
   const stubborn = (): string =>
-    `echo begun; timeout 60 sh -c 'trap "" TERM; ${writePid("inner").replaceAll("'", `'"'"'`)}; while :; do sleep 0.1; done'`;
+    `echo begun; exec timeout 60 sh -c 'trap "" TERM; ${writePid("inner").replaceAll("'", `'"'"'`)}; while :; do sleep 0.1; done'`;
 
   test("ends a local job: failed, timed out, and nothing of it is left", async () => {
     const job = await daemon.ended(await daemon.add("here", stubborn(), "--timeout", "1s"));
@@ -61,7 +61,9 @@ describe("a timeout", () => {
   });
 
   test("gives a job that heeds TERM the time to tidy up", async () => {
-    const job = await daemon.ended(await daemon.add("here", "trap 'echo tidied; exit 0' TERM; echo begun; while :; do sleep 0.05; done", "--timeout", "1s"));
+    const job = await daemon.ended(
+      await daemon.add("here", "trap 'echo tidied; exit 0' TERM; echo begun; while :; do sleep 0.05; done", "--timeout", "1s"),
+    );
     expect(job.status).toBe("failed");
     expect(job.error).toContain("timeout");
     expect(daemon.output(job)).toBe("begun\ntidied\n");
@@ -134,7 +136,8 @@ describe("retries", () => {
     ]);
     expect(third.retried_by).toBeNull();
     // 1 s, then 2 s: counted from the failure.
-    const pause = (before: { ended: string | null }, after: { started: string | null }) => Date.parse(after.started ?? "") - Date.parse(before.ended ?? "");
+    const pause = (before: { ended: string | null }, after: { started: string | null }) =>
+      Date.parse(after.started ?? "") - Date.parse(before.ended ?? "");
     expect(pause(first, second)).toBeGreaterThanOrEqual(950);
     expect(pause(second, third)).toBeGreaterThanOrEqual(1_950);
   });
@@ -213,7 +216,11 @@ test("hold keeps a job from starting, unhold lets it go", async () => {
 
 test("job log -t follows a running job from the beginning to its end, and then ends with 0", async () => {
   const jid = await daemon.add("here", `echo first; while ! [ -e '${file("go")}' ]; do sleep 0.02; done; printf 'last, without a newline'`);
-  const child = Bun.spawn([daemon.binary.j, "job", "log", "-t", String(jid)], { cwd: daemon.folder, env: daemon.environment, stdio: ["ignore", "pipe", "pipe"] });
+  const child = Bun.spawn([daemon.binary.j, "job", "log", "-t", String(jid)], {
+    cwd: daemon.folder,
+    env: daemon.environment,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let seen = "";
   const reading = (async () => {
     for await (const chunk of child.stdout) seen += Buffer.from(chunk).toString();
@@ -233,7 +240,10 @@ test("a job is given its EXPJOB_ variables, the caller's umask and default signa
   await own.ok("machine", "add", "local/x", "here");
   await own.ok("var", "set", "DEPTH", "3 4");
   const job = await own.ended(
-    await own.add("here", "echo {DEPTH} >/dev/null; umask; ulimit -Sn; readlink /proc/self/fd/0; grep SigIgn /proc/self/status; env | grep -E '^(EXPJOB_[^E]|BUN|KEPT)' | sort; pwd"),
+    await own.add(
+      "here",
+      "echo {DEPTH} >/dev/null; umask; ulimit -Sn; readlink /proc/self/fd/0; grep SigIgn /proc/self/status; env | grep -E '^(EXPJOB_[^E]|BUN|KEPT)' | sort; pwd",
+    ),
   );
   const lines = own.output(job).trimEnd().split("\n");
   expect(lines.slice(0, 4)).toEqual(["0027", "512", "/dev/null", expect.stringMatching(/^SigIgn:\s0+$/)]);
@@ -255,14 +265,18 @@ test("--json has exactly the keys of the contract", async () => {
   await daemon.ended(1);
   const [job] = await daemon.json<object[]>("job", "show", "1");
   expect(Object.keys(job ?? {})).toEqual(
-    "jid kind status class cmd cmds command_line machine matrix tag attempt retry_of retried_by variables cp_results results results_path files exit_code signal error warning log err_log timeout notify created started ended duration".split(" "),
+    "jid kind status class cmd cmds command_line machine matrix tag attempt retry_of retried_by variables cp_results results results_path files exit_code signal error warning log err_log timeout notify created started ended duration".split(
+      " ",
+    ),
   );
   expect(Object.keys((await machines())[0] ?? {})).toEqual("addr class state running failures reason since".split(" "));
   const matrix = await daemon.json<object>("job", "matrix", "add", "none", "{A}", "A=1,2");
   expect(matrix).toEqual({ id: 2, jids: [3, 4] });
   const refused = await daemon.j("job", "show", "99", "--json");
   expect([refused.code, refused.stdout.trim()]).toEqual([1, "[]"]);
-  expect(JSON.parse(refused.stderr)).toEqual({ error: { code: expect.any(String), message: expect.any(String), hint: expect.any(String) } });
+  expect(JSON.parse(refused.stderr)).toEqual({
+    error: { code: expect.any(String), message: expect.any(String), hint: expect.any(String) },
+  });
   expect(Object.keys((JSON.parse(refused.stderr) as { error: object }).error)).toEqual(["code", "message", "hint"]);
 });
 
@@ -270,7 +284,8 @@ describe("the server", () => {
   test("answers ping with its version and the time it took, status with where everything is, and stops cleanly", async () => {
     expect(await daemon.ok("ping")).toMatch(/\d+\.\d+\.\d+.*\d/);
     const status = await daemon.ok("status");
-    for (const part of [String(daemon.pid), daemon.address, daemon.stateDir, daemon.logDir, join(daemon.stateDir, "token")]) expect(status).toContain(part);
+    for (const part of [String(daemon.pid), daemon.address, daemon.stateDir, daemon.logDir, join(daemon.stateDir, "token")])
+      expect(status).toContain(part);
     const stopped = await run([daemon.binary.expjobserver, "stop"], { cwd: daemon.folder, env: daemon.environment });
     expect(stopped.code).toBe(0);
     expect((await daemon.j("ping")).code).toBe(3);
@@ -281,7 +296,14 @@ describe("the server", () => {
 
   test("--detach: 0 once it answers, with process, address and log; it outlives its caller, whose umask and limits its jobs get", async () => {
     await using own = await TestDaemon.prepare();
-    const start = ["/bin/sh", "-c", 'umask 026; ulimit -Sn 400; "$@"; exit $?', "sh", own.binary.expjobserver, ...own.serveWords(["--detach"])];
+    const start = [
+      "/bin/sh",
+      "-c",
+      'umask 026; ulimit -Sn 400; "$@"; exit $?',
+      "sh",
+      own.binary.expjobserver,
+      ...own.serveWords(["--detach"]),
+    ];
     const started = await run(start, { cwd: own.folder, env: own.environment });
     expect([started.code, started.stderr]).toEqual([0, ""]);
     const pid = Number(/process (\d+)/.exec(started.stdout)?.[1]);

@@ -82,7 +82,7 @@ ssh("a matrix of 36 over three machines (SKIPPED without sshd)", () => {
       [
         "#!/bin/sh",
         "# MACHINE COMMAND: the command, on the machine",
-        'host=${1%:*} port=${1##*:}',
+        "host=${1%:*} port=${1##*:}",
         `exec ssh -n -F '${daemon.sshConfig}' -p "$port" "$host" "EXPJOB_JID=$EXPJOB_JID EXPJOB_MACHINE=$EXPJOB_MACHINE; $2"`,
         "",
       ].join("\n"),

@@ -23,7 +23,11 @@ describe("the door", () => {
   test("a wrong token: exit 4, one clear line, and nothing done", async () => {
     const other = join(daemon.folder, "other");
     mkdirSync(other);
-    writeFileSync(join(other, "token"), readFileSync(join(daemon.stateDir, "token"), "latin1").replace(/[0-9a-f]/, (digit) => (digit === "0" ? "1" : "0")), { mode: 0o600 });
+    writeFileSync(
+      join(other, "token"),
+      readFileSync(join(daemon.stateDir, "token"), "latin1").replace(/[0-9a-f]/, (digit) => (digit === "0" ? "1" : "0")),
+      { mode: 0o600 },
+    );
     for (const words of [["ping"], ["job", "add", "here", "echo x"], ["stop"], ["job", "ls"]]) {
       const answer = await daemon.j(...words, "--state-dir", other);
       expect([answer.code, answer.stdout]).toEqual([4, ""]);
@@ -79,7 +83,9 @@ describe("the door", () => {
   });
 
   test("another host's address is not listened on", async () => {
-    const listening = readFileSync("/proc/net/tcp", "utf8").split("\n").filter((line) => line.includes(`:${daemon.port.toString(16).toUpperCase().padStart(4, "0")} `) && line.includes(" 0A "));
+    const listening = readFileSync("/proc/net/tcp", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(`:${daemon.port.toString(16).toUpperCase().padStart(4, "0")} `) && line.includes(" 0A "));
     expect(listening.map((line) => line.trim().split(/\s+/)[1]?.split(":")[0])).toEqual(["0100007F"]);
   });
 
@@ -114,7 +120,11 @@ describe("a secret variable", () => {
       const canary = `canary-${crypto.randomUUID()}`;
       await using machines = await startMachines(1);
       await using daemon = await TestDaemon.start({ machines: machines.all, args: ["--log-level", "trace"] });
-      const set = await run([daemon.binary.j, "var", "set", "SECRET", "-", "--secret"], { cwd: daemon.folder, env: daemon.environment, stdin: canary });
+      const set = await run([daemon.binary.j, "var", "set", "SECRET", "-", "--secret"], {
+        cwd: daemon.folder,
+        env: daemon.environment,
+        stdin: canary,
+      });
       expect(set.code).toBe(0);
       await daemon.ok("machine", "add", ...machines.addresses, "remote");
       await daemon.ok("machine", "add", "local", "here");
@@ -139,7 +149,18 @@ describe("a secret variable", () => {
         expect(job.variables).toEqual({ SECRET: expect.not.stringContaining(canary) });
       }
       const shown: string[] = [];
-      for (const words of [["var", "ls"], ["var", "ls", "--json"], ["job", "ls"], ["job", "show", "0-2"], ["job", "show", "0-2", "--json"], ["job", "ls", "--json", "-a", "0"], ["job", "why", "2"], ["status"], ["job", "log", "0-2"], ["machine", "ls", "--json"]]) {
+      for (const words of [
+        ["var", "ls"],
+        ["var", "ls", "--json"],
+        ["job", "ls"],
+        ["job", "show", "0-2"],
+        ["job", "show", "0-2", "--json"],
+        ["job", "ls", "--json", "-a", "0"],
+        ["job", "why", "2"],
+        ["status"],
+        ["job", "log", "0-2"],
+        ["machine", "ls", "--json"],
+      ]) {
         const answer = await daemon.j(...words);
         shown.push(answer.stdout, answer.stderr);
       }
@@ -204,4 +225,3 @@ function commandLinesWith(text: string): string[] {
       }
     });
 }
-

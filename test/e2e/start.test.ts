@@ -89,7 +89,9 @@ test("a torn journal: what was acknowledged is there, the tail is set aside, and
   expect(await daemon.add("none", "echo 3")).toBe(3);
   const warning = daemon.stderr.split("\n").find((line) => line.includes(" warn: "));
   expect(warning).toContain("journal");
-  const aside = readdirSync(daemon.stateDir, { recursive: true }).map(String).filter((name) => name.includes("torn"));
+  const aside = readdirSync(daemon.stateDir, { recursive: true })
+    .map(String)
+    .filter((name) => name.includes("torn"));
   expect(aside).toHaveLength(1);
 });
 
@@ -126,7 +128,11 @@ test("without any flag it starts with defaults of the user's own, and says where
   const environment = { ...daemon.environment, XDG_CONFIG_HOME: join(home, "conf") };
   for (const name of ["EXPJOBSERVER_STATE_DIR", "EXPJOBSERVER_CONFIG"]) Reflect.deleteProperty(environment, name);
   const log = join(daemon.folder, "out");
-  const child = Bun.spawn([daemon.binary.expjobserver, "serve"], { cwd: daemon.folder, env: environment, stdio: ["ignore", Bun.file(log), Bun.file(log)] });
+  const child = Bun.spawn([daemon.binary.expjobserver, "serve"], {
+    cwd: daemon.folder,
+    env: environment,
+    stdio: ["ignore", Bun.file(log), Bun.file(log)],
+  });
   const state = join(home, ".local/state/expjobserver");
   try {
     const ping = async () => await run([daemon.binary.j, "ping"], { cwd: daemon.folder, env: environment });
@@ -142,12 +148,16 @@ test("without any flag it starts with defaults of the user's own, and says where
 test("the old server call: DRIVER LOG_DIR CONFIG --allow_snap_fail, with its hint about the old first argument", async () => {
   await using daemon = await TestDaemon.prepare();
   const driver = join(daemon.folder, "driver");
-  writeFileSync(driver, "#!/bin/sh\necho \"driven $*\"\n", { mode: 0o755 });
+  writeFileSync(driver, '#!/bin/sh\necho "driven $*"\n', { mode: 0o755 });
   const logs = join(daemon.folder, "old logs");
   mkdirSync(logs);
   const log = join(daemon.folder, "out");
   const words = [driver, logs, join(daemon.folder, "config.toml"), "--allow_snap_fail"];
-  const child = Bun.spawn([daemon.binary.expjobserver, ...words], { cwd: daemon.folder, env: daemon.environment, stdio: ["ignore", Bun.file(log), Bun.file(log)] });
+  const child = Bun.spawn([daemon.binary.expjobserver, ...words], {
+    cwd: daemon.folder,
+    env: daemon.environment,
+    stdio: ["ignore", Bun.file(log), Bun.file(log)],
+  });
   try {
     await waitFor(async () => child.exitCode !== null || (await daemon.j("ping")).code === 0);
     await daemon.ok("machine", "add", "10.0.0.1:22", "old");

@@ -80,7 +80,11 @@ test.skipIf(process.getuid?.() !== 0)(
 
 test("a server of another major version: one line with both versions and what to do, and nothing is sent to it", async () => {
   await using daemon = await TestDaemon.start();
-  const hello = encodeHello({ protocol: { major: 2, minor: 0 }, nonce: crypto.getRandomValues(new Uint8Array(32)), programVersion: "9.9.9" });
+  const hello = encodeHello({
+    protocol: { major: 2, minor: 0 },
+    nonce: crypto.getRandomValues(new Uint8Array(32)),
+    programVersion: "9.9.9",
+  });
   await using newer = squat({ greeting: hello, answer: hello });
   const answer = await daemon.j("job", "ls", "--address", newer.address);
   expect(answer.code).toBe(1);
@@ -106,7 +110,10 @@ test("a newer client of the same major version: fields we do not know are droppe
   peer.request(1, "server.ping", { of_the_future: { deep: [1, 2, 3] } });
   expect((await peer.answered(1))?.kind).toBe("result");
   peer.request(2, "job.teleport", {});
-  expect(await peer.answered(2)).toMatchObject({ kind: "error", error: { code: "unknown-method", data: { version: expect.stringMatching(/^\d+\.\d+\.\d+/) } } });
+  expect(await peer.answered(2)).toMatchObject({
+    kind: "error",
+    error: { code: "unknown-method", data: { version: expect.stringMatching(/^\d+\.\d+\.\d+/) } },
+  });
 });
 
 test("no server at all: exit 3, and how to start one", async () => {

@@ -268,7 +268,12 @@ export async function startMachines(count: number, configLines: readonly string[
     return startSshd({
       address: `127.0.0.${index + 2}`,
       // First come, first served: a line of the test's own stands above ours.
-      configLines: [...configLines, `SetEnv HOME=${home} ${MARKER}=${folder}${Object.entries(marks()).map(([k, v]) => ` ${k}=${v}`).join("")}`],
+      configLines: [
+        ...configLines,
+        `SetEnv HOME=${home} ${MARKER}=${folder}${Object.entries(marks())
+          .map(([k, v]) => ` ${k}=${v}`)
+          .join("")}`,
+      ],
     });
   });
   return new TestMachines(folder, await Promise.all(started));
