@@ -2,7 +2,7 @@
  * `serve`, from start to stop, in the order that the promises need: lock and state, then the door (a client
  * may ask at once), then the past is taken up, and only then are jobs handed out; at the end the other way round.
  */
-import { mkdirSync, readdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readdirSync } from "node:fs";
 import { formatAddress } from "../config/address.ts";
 import type { ServeOptions } from "../config/serve-options.ts";
 import type { ServeFailureCode, ServeOutcome } from "../config/serve-outcome.ts";
@@ -16,8 +16,10 @@ import { Daemon } from "./daemon.ts";
 import { allHandlers } from "./handlers/all.ts";
 import type { Services } from "./handlers/services.ts";
 import { type DaemonLog, openDaemonLog } from "./log.ts";
+import { faultOf } from "./log-words.ts";
 import { readCallerLimits } from "./runner/caller-limits.ts";
 import { driverProblem } from "./runner/driver.ts";
+import type { CallerLimits } from "./runner/runner.ts";
 import { createServer, ListenError, type Server } from "./server/server.ts";
 import { loadOrCreateToken, TokenFileError } from "./server/token.ts";
 
@@ -30,58 +32,105 @@ const STOP_AFTER_ANSWER_MS = 50;
 export async function serve(options: ServeOptions): Promise<ServeOutcome> {
   const caller = readCallerLimits();
   process.umask(0o077);
-  const unusable = await unusableSettings(options);
-  if (unusable !== null) return unusable;
-  let store: Store;
+  const stop = new StopRequest();
+  // From the first moment: a stop during a long start is as clean as any other.
+  const release = onSignals(() => stop.ask({ kind: "stopped" }));
   try {
-    store = await openStore(options.stateDir, {
+    const unusable = await unusableSettings(options);
+    if (unusable !== null) return unusable;
+    const store = await openStore(options.stateDir, {
       allowSnapshotFailure: options.allowSnapFail,
       allowNetworkFileSystem: options.allowNetworkFs,
       highestIdInLogs: highestIdInLogs(options.logDir),
       now: Date.now,
     });
+    return await withStore({ options, store, caller, stop });
   } catch (error) {
     if (error instanceof StoreError) return storeFailure(error);
     throw error;
+  } finally {
+    release();
   }
-  const log = openDaemonLog({ level: options.logLevel, folder: options.logDir, sizeMax: LOG_SIZE_MAX, filesMax: LOG_FILES_MAX });
-  const stop = Promise.withResolvers<ServeOutcome>();
-  const storage = new StorageWatch(log, (failure) => stop.resolve(failure));
-  const daemon = new Daemon({
-    serve: options,
-    store,
-    log,
-    caller,
-    workDirectory: process.cwd(),
-    environment: { ...process.env },
-    onStorageProblem: (error) => storage.refused(error),
-  });
-  daemon.engine.subscribe(() => storage.accepted());
+}
+
+interface Opened {
+  readonly options: ServeOptions;
+  readonly store: Store;
+  readonly caller: CallerLimits;
+  readonly stop: StopRequest;
+}
+
+/** Whatever happens, the store is closed at the end, and with it its lock is free. */
+async function withStore({ options, store, caller, stop }: Opened): Promise<ServeOutcome> {
+  let log: DaemonLog;
+  try {
+    log = openDaemonLog({ level: options.logLevel, folder: options.logDir, sizeMax: LOG_SIZE_MAX, filesMax: LOG_FILES_MAX });
+  } catch (error) {
+    await store.close(null);
+    return logDirFailure(options, error);
+  }
+  const forgiven = onFaults(log);
+  const storage = new StorageWatch(log, (failure) => stop.ask(failure));
+  let daemon: Daemon | null = null;
   let server: Server | null = null;
   try {
-    server = await openDoor({ options, store, daemon, log, storage, stop: () => stop.resolve({ kind: "stopped" }) });
-    for (const note of store.notes) log.warn(`${note.code} ${JSON.stringify(note.data)}`);
-    for (const note of options.notes) log.warn(note);
-    log.info(`expjobserver ${VERSION} serves on ${formatAddress(server.address)}, process ${process.pid}`);
-    log.info(`state: ${options.stateDir}; logs: ${options.logDir}; token: ${options.tokenFile}`);
-    if (options.runner !== null) log.info(`driver: ${[options.runner, ...options.runnerArgs].join(" ")}`);
-    const release = onSignals(() => stop.resolve({ kind: "stopped" }));
-    try {
-      daemon.begin().catch((error: unknown) => log.error(`taking up the past: ${String(error)}`));
-      return await stop.promise;
-    } finally {
-      release();
-    }
+    daemon = new Daemon({
+      serve: options,
+      store,
+      log,
+      caller,
+      workDirectory: process.cwd(),
+      environment: { ...process.env },
+      onStorageProblem: (error) => storage.refused(error),
+    });
+    daemon.engine.subscribe(() => storage.accepted());
+    server = await openDoor({ options, store, daemon, log, storage, stop: () => stop.ask({ kind: "stopped" }) });
+    sayHello({ options, store, log, server });
+    if (stop.asked === null) daemon.begin().catch((error: unknown) => log.error(`taking up the past: ${faultOf(error)}`));
+    return await stop.promise;
   } catch (error) {
     const failure = doorFailure(error);
     if (failure === null) throw error;
     return failure;
   } finally {
-    daemon.stop();
-    await server?.stop();
-    await closeStore(store, { daemon, storage, log });
+    const ending = async (what: string, step: () => unknown): Promise<void> => {
+      try {
+        await step();
+      } catch (error) {
+        log.error(`${what}: ${faultOf(error)}`);
+      }
+    };
+    await ending("stopping", () => daemon?.stop());
+    await ending("closing the connections", () => server?.stop());
+    await ending("the last snapshot was not written, the journal has everything", () =>
+      store.close(storage.failed ? null : (daemon?.engine ?? null)),
+    );
     log.info("stopped; jobs that run go on");
     await log.close();
+    forgiven();
+  }
+}
+
+function sayHello({ options, store, log, server }: Pick<Door, "options" | "store" | "log"> & { readonly server: Server }): void {
+  for (const note of store.notes) log.warn(`${note.code} ${JSON.stringify(note.data)}`);
+  for (const note of options.notes) log.warn(note);
+  log.info(`expjobserver ${VERSION} serves on ${formatAddress(server.address)}, process ${process.pid}`);
+  log.info(`state: ${options.stateDir}; logs: ${options.logDir}; token: ${options.tokenFile}`);
+  if (options.runner !== null) log.info(`driver: ${[options.runner, ...options.runnerArgs].join(" ")}`);
+}
+
+/** The first who asks says how the server ends. */
+class StopRequest {
+  asked: ServeOutcome | null = null;
+  private readonly outcome = Promise.withResolvers<ServeOutcome>();
+
+  get promise(): Promise<ServeOutcome> {
+    return this.outcome.promise;
+  }
+
+  ask(outcome: ServeOutcome): void {
+    this.asked ??= outcome;
+    this.outcome.resolve(outcome);
   }
 }
 
@@ -160,7 +209,7 @@ class StorageWatch {
     }
     this.log.error(`storage: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     // One change that is too large is its author's concern; the storage is well.
-    if (!(error instanceof StoreError) || error.code === "record-too-large") return;
+    if (!(error instanceof StoreError) || error.code === "record-too-large" || error.code === "closed") return;
     this.failed = true;
     this.fail(storeFailure(error));
   }
@@ -171,22 +220,19 @@ class StorageWatch {
   }
 }
 
-async function closeStore(store: Store, { daemon, storage, log }: Pick<Door, "daemon" | "storage" | "log">): Promise<void> {
-  try {
-    await store.close(storage.failed ? null : daemon.engine);
-  } catch (error) {
-    log.error(`the last snapshot was not written, the journal has everything: ${String(error)}`);
-  }
-}
-
 async function unusableSettings(options: ServeOptions): Promise<ServeOutcome | null> {
   try {
     mkdirSync(options.logDir, { recursive: true });
+    accessSync(options.logDir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    return failed("log-dir", { path: options.logDir, message: (error as NodeJS.ErrnoException).code ?? String(error) });
+    return logDirFailure(options, error);
   }
   const missing = options.runner === null ? null : await driverProblem(options.runner);
   return missing?.code === "driver-missing" || missing?.code === "driver-not-executable" ? failed(missing.code, missing.data) : null;
+}
+
+function logDirFailure({ logDir }: ServeOptions, error: unknown): ServeOutcome {
+  return failed("log-dir", { path: logDir, message: (error as NodeJS.ErrnoException).code ?? String(error) });
 }
 
 function storeFailure(error: StoreError): ServeOutcome {
@@ -223,6 +269,21 @@ function failed(code: ServeFailureCode, data: Readonly<Record<string, string>>):
 function highestIdInLogs(folder: string): number {
   const ids = readdirSync(folder).map((name) => Number(/^(\d{1,9})-/.exec(name)?.[1] ?? -1));
   return ids.reduce((highest, id) => Math.max(highest, id), -1);
+}
+
+/**
+ * A promise or callback of ours that fails unseen. The state is only ever changed through the engine, so what was lost
+ * is that one step: it is said, and the server goes on; jobs and people would gain nothing from its end.
+ * @returns a function that takes the handlers away again
+ */
+function onFaults(log: DaemonLog): () => void {
+  const rejected = (error: unknown): void => log.error(`a fault of the server, it goes on: ${faultOf(error)}`);
+  process.on("unhandledRejection", rejected);
+  process.on("uncaughtException", rejected);
+  return () => {
+    process.off("unhandledRejection", rejected);
+    process.off("uncaughtException", rejected);
+  };
 }
 
 /** @returns a function that takes the handlers away again */
