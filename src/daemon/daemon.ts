@@ -73,7 +73,10 @@ export class Daemon {
         ...(serve.knownHosts === null ? {} : { knownHostsFile: serve.knownHosts }),
       },
       limits: { connectTimeoutMs: serve.limits.connectTimeoutSeconds * 1_000 },
-      onDisconnect: (machine, reason) => log.debug(`the connection to ${machine} ended: ${describe(reason)}`),
+      onDisconnect: (machine, reason) => {
+        log.debug(`the connection to ${machine} ended: ${describe(reason)}`);
+        if (this.dispatching) this.fleet.contactLost(machine);
+      },
     });
     this.engine = new Engine({
       state: store.state,

@@ -52,6 +52,8 @@ export class Fleet {
   private readonly probeAfterMs = new Map<string, number>();
   private readonly probing = new Set<string>();
   private readonly facts = new Map<string, MachineFacts>();
+  /** Machines whose connection ended and that were not looked at since. */
+  private readonly suspected = new Set<string>();
 
   constructor(private readonly options: FleetOptions) {}
 
@@ -142,12 +144,21 @@ export class Fleet {
     timers.set(`probe ${addr}`, now() + waitMs * (0.75 + random() / 2), () => void this.probe(addr));
   }
 
+  /** A connection that ends may be the first word of a machine that died: a person sees it, and no job is sent there first. */
+  contactLost(addr: string): void {
+    const machine = machineAt(this.options.state(), addr);
+    if (machine === undefined || !this.needsShell(machine)) return;
+    this.suspected.add(addr);
+    this.probeLater(addr);
+  }
+
   /** The machine has left the pool. */
   left(addr: string): void {
     const { timers, now, state, ssh } = this.options;
     timers.clear(`probe ${addr}`);
     this.probeAfterMs.delete(addr);
     this.facts.delete(addr);
+    this.suspected.delete(addr);
     timers.set(`forget ${addr}`, now() + FORGET_AFTER_MS, () => {
       if (machineAt(state(), addr) === undefined) ssh.forget(addr);
     });
@@ -163,7 +174,8 @@ export class Fleet {
   /** Never rejects: a defect must not end the looking. */
   private async probe(addr: string): Promise<void> {
     const machine = machineAt(this.options.state(), addr);
-    if (machine === undefined || !this.needsLook(machine)) {
+    const isSuspected = this.suspected.delete(addr);
+    if (machine === undefined || !(isSuspected || this.needsLook(machine))) {
       this.probeAfterMs.delete(addr);
       return;
     }

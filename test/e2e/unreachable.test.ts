@@ -117,11 +117,24 @@ describe.skipIf(!sshdAvailable())("a machine that cannot be used (SKIPPED withou
     }
   });
 
+  test("a host that dies while it is idle is shown as unreachable before a job is lost on it, and comes back by itself", async () => {
+    await daemon.ok("machine", "add", address, "lab");
+    await daemon.ended(await daemon.add("lab", "echo hi"));
+    await machines.at(0).kill();
+    try {
+      expect((await refusedMachine("unreachable")).reason).toContain("ECONNREFUSED");
+    } finally {
+      await machines.at(0).start();
+    }
+    expect((await refusedMachine("free")).reason).toBeNull();
+  });
+
   test("a host that dies while its job runs: the job is not queued again, and its true result is taken when it is back", async () => {
     await daemon.ok("machine", "add", address, "lab");
     const go = join(daemon.folder, "go");
     const jid = await daemon.add("lab", `while ! [ -e '${go}' ]; do sleep 0.05; done; echo end; exit 3`);
-    await daemon.untilStatus(jid, "running");
+    // "running" is said from the decision on; what is lost before the start is proven waits again, and rightly so.
+    await waitFor(async () => (await daemon.show(jid)).started !== null, { what: () => "a start", everyMs: 50, timeoutMs: 20_000 });
     await machines.at(0).kill();
     try {
       expect((await refusedMachine("unreachable")).addr).toBe(address);
