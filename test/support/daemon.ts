@@ -57,8 +57,8 @@ export interface JobJson {
   readonly variables: Readonly<Record<string, string>>;
 }
 
-/** Inherited by the server, its local jobs and, by sshd's SetEnv, the jobs on its machines. */
-const MARKER = "EXPJOB_E2E_FOLDER";
+/** Inherited by the server, its local jobs and, by SetEnv of sshd, the jobs on its machines. Not EXPJOB_*: that a server keeps from its jobs. */
+const MARKER = "TEST_DAEMON_FOLDER";
 
 export class TestDaemon implements AsyncDisposable {
   #child: Bun.Subprocess<"ignore", number, number> | null = null;
