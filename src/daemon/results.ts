@@ -1,7 +1,7 @@
 /**
  * Fetches the results of jobs that have exited: hands each to the copier, and its outcome to the engine. A copy
  * that fails because its machine is away is no failure of the job: it stays `copying` and is taken up again when
- * the machine answers (docs/adr/0003).
+ * the machine answers (docs/adr/0004).
  */
 import { isLocalAddress } from "../core/address.ts";
 import type { Fact } from "../core/command.ts";

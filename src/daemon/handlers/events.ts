@@ -16,6 +16,7 @@ export async function followEvents({ engine, now }: Services, context: StreamCon
   const unsubscribe = engine.subscribe(({ events }) => {
     for (const event of events) {
       if ("jid" in event) changed.add(event.jid);
+      if (event.kind === "job-failed" && event.retry !== null) changed.add(event.retry.jid);
       else if (event.kind === "jobs-added" || event.kind === "matrix-added") gap = true;
     }
     if (changed.size > QUEUED_JOBS_MAX) {
@@ -35,7 +36,9 @@ export async function followEvents({ engine, now }: Services, context: StreamCon
       gap = false;
       for (const jid of jids) {
         const job = engine.state.jobs.get(jid);
-        if (job !== undefined) await context.emit({ kind: "job", job: jobView(engine.state, job, now()) });
+        // It has left the memory before this reader was ready for it, or it is forgotten.
+        if (job === undefined) gap = true;
+        else await context.emit({ kind: "job", job: jobView(engine.state, job, now()) });
       }
       if (jids.length > 0) await context.emit({ kind: "counts", counts: { ...engine.state.counts } });
       if (changed.size > 0 || gap) continue;

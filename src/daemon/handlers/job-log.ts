@@ -31,10 +31,11 @@ export async function followLog(
       alarm.watch(path);
       for (;;) {
         // The end is looked up before the last read: what was written until then is read after it.
-        const job = await book.one(params.jid);
-        const over = isEnded(job.state) || job.state.kind === "copying";
+        const job = (await book.get([params.jid])).get(params.jid);
         offset = await sendFrom(file, offset, context);
-        if (over) return { status: statusOf(job.state) };
+        // Forgotten while we followed: only what was canceled can be.
+        if (job === undefined) return { status: "canceled" };
+        if (job.state.kind !== "starting" && job.state.kind !== "running") return { status: statusOf(job.state) };
         context.signal.throwIfAborted();
         await alarm.wait();
       }
@@ -93,8 +94,13 @@ class Alarm {
   }
 
   watch(path: string): void {
-    this.watcher = watch(path, () => this.ring());
-    this.watcher.on("error", () => this.watcher?.close());
+    try {
+      this.watcher = watch(path, () => this.ring());
+      this.watcher.on("error", () => this.watcher?.close());
+    } catch {
+      // The file was moved away in this moment, or the host has no watches left: the timer looks for us.
+      this.watcher = null;
+    }
   }
 
   ring(): void {

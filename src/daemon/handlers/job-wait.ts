@@ -1,67 +1,137 @@
 /** `job wait`: answers when jobs have ended, and the retries that go on in their names. */
 import { isEnded, type Job } from "../../core/job.ts";
-import type { State } from "../../core/state.ts";
+import type { WireJob } from "../../protocol/methods/job.ts";
 import type { Params, Result } from "../../protocol/methods.ts";
 import type { RequestContext } from "../server/handler.ts";
+import { Timers } from "../timers.ts";
 import { jobView } from "../views/job.ts";
+import { ReplySize } from "./reply-size.ts";
 import type { Services } from "./services.ts";
 
 export async function waitForJobs(services: Services, params: Params<"job.wait">, context: RequestContext): Promise<Result<"job.wait">> {
-  const { engine, book, now } = services;
-  // Subscribed before it is looked at: nothing can end in between.
-  const changed = new Set<number>();
-  let wake: () => void = () => undefined;
+  const { engine, book } = services;
+  const waiting = new Waiting(services);
+  // Subscribed before anything is looked at: nothing can end in between.
   const unsubscribe = engine.subscribe(({ events }) => {
-    for (const event of events) if ("jid" in event) changed.add(event.jid);
-    wake();
+    for (const event of events) if ("jid" in event) waiting.changed(event.jid);
   });
-  const alarm = params.timeout === null ? null : AbortSignal.timeout(params.timeout * 1_000);
-  const wakeNow = (): void => wake();
-  alarm?.addEventListener("abort", wakeNow);
-  context.signal.addEventListener("abort", wakeNow);
+  const timers = new Timers(services.now);
+  let timedOut = false;
+  if (params.timeout !== null) {
+    timers.set("timeout", services.now() + params.timeout * 1_000, () => {
+      timedOut = true;
+      waiting.wake();
+    });
+  }
+  const wake = (): void => waiting.wake();
+  context.signal.addEventListener("abort", wake);
   try {
     const { jobs, missing } = await book.resolve(params.ids);
-    const last = new Map<number, Job>(jobs.map((job) => [job.jid, job]));
-    const open = new Set(jobs.map((job) => job.jid));
-    for (;;) {
-      for (const jid of [...open]) await settle(services, jid, { last, open });
-      if (open.size === 0 || alarm?.aborted === true) break;
+    await waiting.begin(jobs);
+    while (waiting.isOpen && !timedOut) {
       context.signal.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        wake = () => {
-          if ([...open].some((jid) => changed.has(jid)) || alarm?.aborted === true || context.signal.aborted) resolve();
-        };
-        wake();
-      });
-      changed.clear();
+      await waiting.change();
     }
-    const ended = [...last.values()].sort((a, b) => a.jid - b.jid);
-    return { timed_out: open.size > 0, jobs: ended.map((job) => jobView(engine.state, job, now())), missing: missing.slice() };
+    return { timed_out: waiting.isOpen, ...shown(services, waiting.last()), missing: missing.slice() };
   } finally {
     unsubscribe();
-    alarm?.removeEventListener("abort", wakeNow);
-    context.signal.removeEventListener("abort", wakeNow);
+    timers.stop();
+    context.signal.removeEventListener("abort", wake);
   }
 }
 
-/** Takes an ended job off the list, or puts the attempt that follows it in its place. */
-async function settle(services: Services, jid: number, progress: { last: Map<number, Job>; open: Set<number> }): Promise<void> {
-  const job = await current(services, jid);
-  if (job === undefined) {
-    // Forgotten while we waited.
-    progress.open.delete(jid);
-    return;
+/** A thousand of these may wait at once: a change costs each one look into a set. */
+class Waiting {
+  /** The last attempt of each, by its id. */
+  private readonly jobs = new Map<number, Job>();
+  private readonly open = new Set<number>();
+  private readonly dirty = new Set<number>();
+  private wakeUp: (() => void) | null = null;
+  private begun = false;
+
+  constructor(private readonly services: Services) {}
+
+  get isOpen(): boolean {
+    return this.open.size > 0;
   }
-  progress.last.set(jid, job);
-  if (!isEnded(job.state)) return;
-  progress.open.delete(jid);
-  if (job.retriedBy === null) return;
-  progress.last.delete(jid);
-  progress.open.add(job.retriedBy);
-  await settle(services, job.retriedBy, progress);
+
+  async begin(jobs: readonly Job[]): Promise<void> {
+    for (const job of jobs) await this.settle(this.services.engine.state.jobs.get(job.jid) ?? job);
+    this.begun = true;
+    await this.settleDirty();
+  }
+
+  changed(jid: number): void {
+    // Before the ids are resolved, any job may turn out to be one of them.
+    if (this.begun && !this.open.has(jid)) return;
+    this.dirty.add(jid);
+    this.wake();
+  }
+
+  wake(): void {
+    this.wakeUp?.();
+  }
+
+  /** Resolves when something changed, or on wake(). */
+  async change(): Promise<void> {
+    if (this.dirty.size === 0) {
+      await new Promise<void>((resolve) => {
+        this.wakeUp = resolve;
+      });
+      this.wakeUp = null;
+    }
+    await this.settleDirty();
+  }
+
+  last(): readonly Job[] {
+    return [...this.jobs.values()];
+  }
+
+  private async settleDirty(): Promise<void> {
+    const dirty = [...this.dirty].filter((jid) => this.open.has(jid));
+    this.dirty.clear();
+    const now = await this.services.book.get(dirty);
+    for (const jid of dirty) {
+      const job = now.get(jid);
+      // Forgotten while we waited.
+      if (job === undefined) this.open.delete(jid);
+      else await this.settle(job);
+    }
+  }
+
+  /** Takes a job off the list that is over, or puts the attempt that follows it in its place. */
+  private async settle(job: Job): Promise<void> {
+    this.jobs.set(job.jid, job);
+    this.open.add(job.jid);
+    if (!isOver(job)) return;
+    this.open.delete(job.jid);
+    if (job.retriedBy === null) return;
+    this.jobs.delete(job.jid);
+    const retry = (await this.services.book.get([job.retriedBy])).get(job.retriedBy);
+    if (retry !== undefined) await this.settle(retry);
+  }
 }
 
-async function current({ engine, book }: Services, jid: number): Promise<Job | undefined> {
-  const state: State = engine.state;
-  return state.jobs.get(jid) ?? (await book.get([jid])).get(jid);
+/** An unknown job of which nothing runs any more stays as it is: waiting for it would never end. */
+function isOver({ state }: Job): boolean {
+  return isEnded(state) || (state.kind === "unknown" && !state.holdsMachine);
+}
+
+/** All that fit one reply; those that are not done go first, because the answer to `wait` hangs on them. */
+function shown({ engine, now }: Services, jobs: readonly Job[]): { jobs: WireJob[]; omitted: number } {
+  const size = new ReplySize();
+  const views: WireJob[] = [];
+  for (const isDone of [false, true]) {
+    for (const job of jobs) {
+      if ((job.state.kind === "done") !== isDone) continue;
+      const view = jobView(engine.state, job, now());
+      if (!size.takes(view)) return { jobs: sorted(views), omitted: jobs.length - views.length };
+      views.push(view);
+    }
+  }
+  return { jobs: sorted(views), omitted: 0 };
+}
+
+function sorted(views: readonly WireJob[]): WireJob[] {
+  return views.toSorted((a, b) => a.jid - b.jid);
 }

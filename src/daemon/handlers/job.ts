@@ -1,6 +1,6 @@
 /** What people ask of jobs: a request becomes a command for the engine, or a view of what is durable. No rule of its own. */
 import type { UserCommand } from "../../core/command.ts";
-import { isEnded } from "../../core/job.ts";
+import { isEnded, runOf } from "../../core/job.ts";
 import { driverWords, UnbalancedQuotes } from "../../core/placeholders.ts";
 import type { Answer } from "../../core/state.ts";
 import { captureVariables } from "../../core/variables.ts";
@@ -16,12 +16,13 @@ import { whyNotRunning } from "../why.ts";
 import { followEvents } from "./events.ts";
 import { followLog } from "./job-log.ts";
 import { waitForJobs } from "./job-wait.ts";
+import { chunked, ReplySize } from "./reply-size.ts";
 import type { Services } from "./services.ts";
 
 type JobMethod = Extract<keyof Handlers, `job.${string}` | "events.follow">;
 
-/** Rows a chunk: a frame holds that many of the longest. */
-const CHUNK_ROWS = 100;
+/** Reasons in one answer of `why`: each job has one for each machine of its class. */
+const REASONS_MAX = 50_000;
 
 export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
   const { engine, book, now } = services;
@@ -34,19 +35,18 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
     },
     "job.list": async (params, { emit }) => {
       const { rows, missing } = await listRows(services, params);
-      for (let at = 0; at < rows.length; at += CHUNK_ROWS) {
-        await emit(rows.slice(at, at + CHUNK_ROWS).map((row) => rowView(book, row, now())));
-      }
+      for (const chunk of chunked(rows, (row) => rowView(book, row, now()))) await emit(chunk);
       return { counts: { ...engine.state.counts }, missing };
     },
     "job.show": async ({ ids }) => {
       const { jobs, missing } = await book.resolve(ids);
       const shown: WireJob[] = [];
+      const size = new ReplySize();
       for (const job of jobs) {
         const view = jobView(engine.state, job, now());
         const record = job.state.kind === "done" ? job.state.results?.record : undefined;
         const files = view.files === null && record !== undefined ? await services.readRecordedFiles(record) : null;
-        shown.push(files === null ? view : { ...view, files: files.map((file) => ({ ...file })) });
+        shown.push(size.require(files === null ? view : { ...view, files: files.map((file) => ({ ...file })) }));
       }
       return { jobs: shown, missing: missing.slice() };
     },
@@ -67,9 +67,10 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
       await perJob(services, await book.resolve(ids), requestId, (jids, lenient) => ({ kind: "unhold-jobs", jids, lenient })),
     "job.logs": async ({ ids, running }) => {
       const { jobs, missing } = running ? { jobs: runningJobs(book), missing: [] } : await book.resolve(ids);
+      const size = new ReplySize();
       const logs = jobs.map((job) => {
-        const { jid, log, err_log } = jobView(engine.state, job, now());
-        return { jid, status: statusOf(job.state), log, err_log };
+        const run = runOf(job.state);
+        return size.require({ jid: job.jid, status: statusOf(job.state), log: run?.log ?? null, err_log: run?.errLog ?? null });
       });
       return { logs, missing: missing.slice() };
     },
@@ -78,11 +79,13 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
     "job.why": async ({ ids }) => {
       const { jobs, missing } = await book.resolve(ids);
       const gateProblem = services.gateProblem();
-      const answers = jobs.map((job) => ({
-        jid: job.jid,
-        status: statusOf(job.state),
-        reasons: whyNotRunning(engine.state, job, { gateProblem }).slice(),
-      }));
+      let reasonsLeft = REASONS_MAX;
+      const answers = jobs.map((job) => {
+        const reasons = whyNotRunning(engine.state, job, { gateProblem }).slice();
+        reasonsLeft -= reasons.length;
+        if (reasonsLeft < 0) throw new RequestError("limit-exceeded", { what: "reasons", max: REASONS_MAX });
+        return { jid: job.jid, status: statusOf(job.state), reasons };
+      });
       return { answers, missing: missing.slice() };
     },
     "events.follow": (_params, context) => followEvents(services, context),
@@ -155,18 +158,24 @@ async function perJob(
   command: (jids: readonly number[], lenient: boolean) => UserCommand,
 ): Promise<Result<"job.cancel">> {
   const jids = resolved.jobs.map((job) => job.jid);
-  const failed = resolved.missing.map((id) => ({ id, code: "no-such-job" }));
-  for (const [members, lenient] of [
-    [jids.filter((jid) => resolved.named.has(jid)), false],
-    [jids.filter((jid) => !resolved.named.has(jid)), true],
+  const failed: { id: number; code: string }[] = [];
+  // What is missing goes along: a request that is tried again may have forgotten it itself, and its answer is known.
+  const named = [...resolved.named];
+  const past = new Set(resolved.jobs.filter((job) => isEnded(job.state)).map((job) => job.jid));
+  const members = jids.filter((jid) => !resolved.named.has(jid));
+  for (const [group, lenient] of [
+    [named, false],
+    [members, true],
   ] as const) {
-    if (members.length === 0) continue;
+    if (group.length === 0) continue;
     const id = requestId === null ? null : `${requestId}${lenient ? "/set" : ""}`;
-    const answer = await engine.submit(command(members, lenient), id);
-    if (answer.kind === "per-job") failed.push(...answer.failed.map(({ jid, code }) => ({ id: jid, code })));
+    const answer = await engine.submit(command(group, lenient), id);
+    // One that left the memory is not unknown: it has ended.
+    const codeOf = (jid: number, code: string): string => (code === "no-such-job" && past.has(jid) ? "job-ended" : code);
+    if (answer.kind === "per-job") failed.push(...answer.failed.map(({ jid, code }) => ({ id: jid, code: codeOf(jid, code) })));
   }
   const refused = new Set(failed.map(({ id }) => id));
-  return { done: jids.filter((jid) => !refused.has(jid)), failed };
+  return { done: [...named, ...members].filter((jid) => !refused.has(jid)).sort((a, b) => a - b), failed };
 }
 
 function mismatch(answer: Answer): Error {

@@ -9,6 +9,8 @@ import type { Services } from "./services.ts";
 
 type MachineMethod = "machine.add" | "machine.list" | "machine.remove" | "machine.move" | "machine.restore" | "machine.check";
 
+const CHECKS_AT_ONCE = 64;
+
 export function machineHandlers(services: Services): Pick<Handlers, MachineMethod> {
   const { engine } = services;
   return {
@@ -23,6 +25,8 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
       return { machines: sorted(machines).map(machineView) };
     },
     "machine.remove": async ({ addrs, classes }, { requestId }) => {
+      // Carried out before the server was started anew: what it named is gone, as it was asked for.
+      if (engine.answerTo(requestId) !== null) return { removed: [...addrs], canceled: [], missing: [] };
       const { found, missing } = select(engine.state, addrs, classes);
       const canceled = found.flatMap((machine) => jobOn(machine) ?? []);
       const removed = found.map((machine) => machine.addr);
@@ -45,8 +49,8 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
     "machine.check": async ({ addrs }) => {
       const { found, missing } = addrs.length === 0 ? everything(engine.state) : select(engine.state, addrs, []);
       if (missing.length > 0) throw new RequestError("no-such-machine", { addr: missing.join(", ") });
-      const results = await Promise.all(
-        found.map(async ({ addr }) => {
+      const results = await inLanes(
+        found.map(({ addr }) => async () => {
           const { problem, durationMs, kernel } = await services.checkMachine(addr);
           return { addr, duration_ms: durationMs, problem: problem === null ? null : wireProblem(problem), kernel };
         }),
@@ -76,6 +80,17 @@ function select(state: State, addrs: readonly string[], classes: readonly string
     for (const machine of members) found.set(machine.slot, machine);
   }
   return { found: [...found.values()], missing };
+}
+
+/** All, some at a time, in their order: a thousand machines are not asked at once. */
+async function inLanes<Found>(tasks: readonly (() => Promise<Found>)[]): Promise<Found[]> {
+  const found: Found[] = [];
+  const queue = tasks.entries();
+  const lane = async (): Promise<void> => {
+    for (const [index, task] of queue) found[index] = await task();
+  };
+  await Promise.all(Array.from({ length: CHECKS_AT_ONCE }, lane));
+  return found;
 }
 
 function everything(state: State): Selection {

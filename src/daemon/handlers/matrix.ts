@@ -4,9 +4,8 @@ import type { Handlers } from "../server/handler.ts";
 import { jobView } from "../views/job.ts";
 import { matrixView } from "../views/matrix.ts";
 import { addWarnings, checkCommand } from "./job.ts";
+import { chunked } from "./reply-size.ts";
 import type { Services } from "./services.ts";
-
-const CHUNK_JOBS = 100;
 
 export function matrixHandlers(services: Services): Pick<Handlers, "matrix.add" | "matrix.list"> {
   const { engine, book, now } = services;
@@ -35,9 +34,7 @@ export function matrixHandlers(services: Services): Pick<Handlers, "matrix.add" 
       const matrix = engine.state.matrices.get(id);
       if (matrix === undefined) throw new RequestError("no-such-matrix", { id });
       const { jobs } = await book.resolve([{ kind: "id", id }]);
-      for (let at = 0; at < jobs.length; at += CHUNK_JOBS) {
-        await emit(jobs.slice(at, at + CHUNK_JOBS).map((job) => jobView(engine.state, job, now())));
-      }
+      for (const chunk of chunked(jobs, (job) => jobView(engine.state, job, now()))) await emit(chunk);
       return { matrix: matrixView(matrix) };
     },
   };

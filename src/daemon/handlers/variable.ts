@@ -7,6 +7,8 @@ type VariableHandlers = Pick<Handlers, "variable.set" | "variable.list" | "varia
 export function variableHandlers({ engine, secrets }: Services): VariableHandlers {
   return {
     "variable.set": async ({ name, value, secret }, { requestId }) => {
+      // Carried out before: what has been set since then stays.
+      if (engine.answerTo(requestId) !== null) return {};
       if (secret) await setSecret({ engine, secrets }, { name, value, requestId });
       else await engine.submit({ kind: "set-variable", name, value, secret }, requestId);
       if (!secret) await secrets.remove(name);
@@ -23,6 +25,7 @@ export function variableHandlers({ engine, secrets }: Services): VariableHandler
       };
     },
     "variable.remove": async ({ names }, { requestId }) => {
+      if (engine.answerTo(requestId) !== null) return { missing: [] };
       const missing = names.filter((name) => !engine.state.variables.has(name));
       await engine.submit({ kind: "remove-variables", names }, requestId);
       for (const name of names) await secrets.remove(name);

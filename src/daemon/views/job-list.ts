@@ -2,11 +2,14 @@
 import type { Job } from "../../core/job.ts";
 import { jobOn } from "../../core/machine.ts";
 import type { Matrix } from "../../core/matrix.ts";
+import type { State } from "../../core/state.ts";
 import type { WireRow } from "../../protocol/methods/job.ts";
 import type { JobBook } from "../job-book.ts";
 import { jobView } from "./job.ts";
 
 export type Row = { readonly kind: "job"; readonly job: Job } | { readonly kind: "matrix"; readonly matrix: Matrix };
+
+const PAGE_JOBS = 64;
 
 /** The jobs that occupy a machine, ascending. */
 export function runningJobs(book: JobBook): readonly Job[] {
@@ -24,29 +27,30 @@ export async function lastRows(book: JobBook, options: { limit: number; collapse
   const rows = new Map<number, Row>(runningJobs(book).map((job) => [job.jid, { kind: "job", job }]));
   const limit = options.limit + rows.size;
   for (let end = state.nextId; end > options.from && rows.size < limit; ) {
-    const matrix = options.collapse ? matrixHolding(state.matrices.values(), end - 1) : null;
-    if (matrix !== null) {
-      rows.set(matrix.matrix.id, { kind: "matrix", matrix: matrix.matrix });
-      end = matrix.first;
-      continue;
+    const page = await book.before(end, PAGE_JOBS);
+    if (page.length === 0) break;
+    for (const job of page) {
+      end = job.jid;
+      if (end < options.from || rows.size >= limit) break;
+      const held = options.collapse && job.matrix !== null ? matrixHolding(state, job.matrix.id, job.jid) : null;
+      if (held === null) {
+        rows.set(job.jid, { kind: "job", job });
+        continue;
+      }
+      rows.set(held.matrix.id, { kind: "matrix", matrix: held.matrix });
+      // The rest of its range needs no look; the next page begins below it.
+      end = held.first;
+      break;
     }
-    const [job] = await book.before(end, 1);
-    if (job === undefined || job.jid < options.from) break;
-    const inMatrix = options.collapse && job.matrix !== null && state.matrices.has(job.matrix.id);
-    if (!inMatrix) rows.set(job.jid, { kind: "job", job });
-    // A job of a matrix below a gap: the next turn starts at it and takes its whole range.
-    end = inMatrix ? job.jid + 1 : job.jid;
   }
   return [...rows].sort(([a], [b]) => a - b).map(([, row]) => row);
 }
 
-/** The matrix with that job, and where the job's run of consecutive ids begins. */
-function matrixHolding(matrices: Iterable<Matrix>, jid: number): { readonly matrix: Matrix; readonly first: number } | null {
-  for (const matrix of matrices) {
-    const range = matrix.jids.find((candidate) => candidate.first <= jid && jid <= candidate.last);
-    if (range !== undefined) return { matrix, first: range.first };
-  }
-  return null;
+/** The matrix of a job, and where the job's run of consecutive ids begins. null: the job stands for itself. */
+function matrixHolding(state: State, id: number, jid: number): { readonly matrix: Matrix; readonly first: number } | null {
+  const matrix = state.matrices.get(id);
+  const range = matrix?.jids.find((candidate) => candidate.first <= jid && jid <= candidate.last);
+  return matrix === undefined || range === undefined ? null : { matrix, first: range.first };
 }
 
 export function rowView(book: JobBook, row: Row, now: number): WireRow {

@@ -142,7 +142,8 @@ export const jobMethods = {
   /** Answers when all have ended, retries included, or the time is up. */
   "job.wait": reads(
     v.object({ ids: selectorsSchema, timeout: v.nullable(v.pipe(v.number(), v.finite(), v.minValue(0))) }),
-    v.object({ timed_out: v.boolean(), jobs: v.array(jobSchema), missing: v.array(v.number()) }),
+    /** As many jobs as fit, those that are not done first to be kept; `omitted`: how many did not fit. */
+    v.object({ timed_out: v.boolean(), jobs: v.array(jobSchema), omitted: v.optional(v.number()), missing: v.array(v.number()) }),
   ),
   /** Why it does not run: facts, in the order of weight. */
   "job.why": reads(
