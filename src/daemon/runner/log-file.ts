@@ -23,6 +23,7 @@ export class LogFile {
   readonly #descriptor: number;
   #bytes: number;
   #failure: Problem | null = null;
+  readonly #givenUp = Promise.withResolvers<void>();
   #isGivenUp = false;
   #isClosed = false;
   #growth = Promise.withResolvers<void>();
@@ -59,7 +60,7 @@ export class LogFile {
         offset += written;
         this.#bytes += written;
       } catch (error) {
-        if (errorCode(error) === "ENOSPC" || errorCode(error) === "EDQUOT") await Bun.sleep(FULL_DISK_RETRY_MS);
+        if (errorCode(error) === "ENOSPC" || errorCode(error) === "EDQUOT") await this.#space();
         else this.#failure = fileProblem("log-unwritable", this.#path, error);
       }
     }
@@ -70,12 +71,20 @@ export class LogFile {
   /** Space is waited for no more; what is missing is fetched another time. */
   giveUp(): void {
     this.#isGivenUp = true;
+    this.#givenUp.resolve();
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     closeSync(this.#descriptor);
+  }
+
+  async #space(): Promise<void> {
+    const later = Promise.withResolvers<void>();
+    const timer = setTimeout(later.resolve, FULL_DISK_RETRY_MS);
+    await Promise.race([later.promise, this.#givenUp.promise]);
+    clearTimeout(timer);
   }
 }
 

@@ -213,6 +213,7 @@ export class SshRunner implements Runner {
         return null;
       case "gone":
         return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
+      // tidy-allow switch-default: an open set, from the machine
       default:
         return { kind: "unreachable", problem: machineDiskProblem({ machine, path: directory, message }) };
     }

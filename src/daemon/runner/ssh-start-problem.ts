@@ -33,6 +33,7 @@ export function startRefusal(answer: AgentBegun, place: PlaceOnMachine): Problem
   switch (answer.line) {
     case "refused workdir":
       return problem("start-failed", { ...place, reason: "work-directory" });
+    // tidy-allow switch-default: an open set, of words of the supervisor
     default:
       // Most likely more variables than a program can be given (E2BIG): the supervisor was never executed.
       return problem("start-failed", { ...place, reason: answer.line === "" ? "supervisor-died" : answer.line });

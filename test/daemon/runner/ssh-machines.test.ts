@@ -7,15 +7,19 @@ import type { RunRequest } from "../../../src/daemon/runner/runner.ts";
 import { exitCodeOf, RunnerTestBed, started } from "../../contract/runner-test-bed.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { mountSmall } from "./small-file-system.ts";
-import { OwnSshRunner, openSshRunner, type SshHarnessOptions } from "./ssh-runner-harness.ts";
+import { OwnSshRunner, openSshRunner, type SshHarnessOptions, type SshRunnerUnderTest } from "./ssh-runner-harness.ts";
 
 // Real servers on a machine that is busy with other tests.
 setDefaultTimeout(30_000);
 
-async function withMachine(options: SshHarnessOptions, check: (bed: RunnerTestBed) => Promise<void>): Promise<void> {
-  const bed = new RunnerTestBed(await openSshRunner(options));
+async function withMachine(
+  options: SshHarnessOptions,
+  check: (bed: RunnerTestBed, under: SshRunnerUnderTest) => Promise<void>,
+): Promise<void> {
+  const under = await openSshRunner(options);
+  const bed = new RunnerTestBed(under);
   try {
-    await check(bed);
+    await check(bed, under);
   } finally {
     await bed.close();
   }
@@ -30,7 +34,7 @@ const otherShells = ["bash", "busybox"].flatMap((name) => Bun.which(name) ?? [])
 if (!isRoot) console.warn("SKIPPED: the ssh runner on machines whose /bin/sh is another shell (needs root, for a mount of its own)");
 
 describe("a machine whose /bin/sh is", () => {
-  test.if(isRoot).each(otherShells)("%s runs, shows, stops and takes up like any other", async (shell) => {
+  test.skipIf(!isRoot).each(otherShells)("%s runs, shows, stops and takes up like any other", async (shell) => {
     const login = `#!/bin/sh\necho "Welcome"\necho noise >&2\nexec unshare -m /bin/sh -c 'mount --bind ${shell} "$(readlink -f /bin/sh)" && exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"'\n`;
     await withMachine({ login, runRoot: "a run root 'of' \"two\" words é" }, async (bed) => {
       const bytes = Buffer.from(Array.from({ length: 2_500 }, (_, index) => (index * 7) % 256));
@@ -145,16 +149,17 @@ describe("a log", () => {
   afterAll(() => bed.close());
 
   test("shows what a job writes within 300 ms", async () => {
-    const fastest: number[] = [];
-    for (let attempt = 0; attempt < 3; attempt += 1) {
+    let fastestMs = Number.POSITIVE_INFINITY;
+    // More than once, for hosts that are busy with something else.
+    for (let attempt = 0; attempt < 10 && fastestMs >= 300; attempt += 1) {
       const run = bed.endless("date +%s%3N");
       const outcome = started(await bed.runner.start(run.request));
       await waitFor(() => bed.stdout(run.request) !== "", { everyMs: 2 });
-      fastest.push(Date.now() - Number(bed.stdout(run.request)));
+      fastestMs = Math.min(fastestMs, Date.now() - Number(bed.stdout(run.request)));
       run.finish(0);
       await outcome.end;
     }
-    expect(Math.min(...fastest)).toBeLessThan(300);
+    expect(fastestMs).toBeLessThan(300);
   });
 
   test("of a job that writes until its end is whole, whatever the follower had", async () => {
@@ -192,10 +197,10 @@ describe("a log", () => {
 
 describe("a machine's disk", () => {
   test("where no run directory can be made is named by start, attach and probe", async () => {
-    await withMachine({}, async (bed) => {
+    await withMachine({}, async (bed, under) => {
       const file = join(bed.folder, "file");
       writeFileSync(file, "");
-      using runner = new OwnSshRunner({ configFile: (await openedSide(bed)).configFile, runRoot: join(file, "below") });
+      using runner = new OwnSshRunner({ configFile: under.side.configFile, runRoot: join(file, "below") });
       const request = bed.request("echo never");
       const problem = { code: "run-directory-failed", data: { message: expect.stringContaining("Not a directory") } };
       expect(await runner.start(request)).toMatchObject({ kind: "not-started", problem });
@@ -206,25 +211,23 @@ describe("a machine's disk", () => {
 
   const small = mountSmall("size=64k");
   if (small === null) console.warn("SKIPPED: the ssh runner on a machine whose disk is full (needs root, for a small file system)");
-  test.if(small !== null)("that is full is named by start and probe, and is used again when it is not", async () => {
+  afterAll(() => small?.close());
+
+  test.skipIf(small === null)("that is full is named by start and probe, and is used again when it is not", async () => {
     const folder = small?.folder ?? "";
-    try {
-      await withMachine({}, async (bed) => {
-        using runner = new OwnSshRunner({ configFile: (await openedSide(bed)).configFile, runRoot: join(folder, "runs") });
-        expect(await runner.probe(bed.under.machine)).toBeNull();
-        Bun.spawnSync(["sh", "-c", `cat /dev/zero >'${folder}/filler' 2>/dev/null`]);
-        const request = bed.request("echo never");
-        expect(await runner.start(request)).toMatchObject({ kind: "not-started", problem: { code: "no-space" } });
-        expect(await runner.probe(bed.under.machine)).toMatchObject({ code: "no-space" });
-        rmSync(join(folder, "filler"));
-        expect(await runner.probe(bed.under.machine)).toBeNull();
-        expect((await runner.attach(request, request.log)).kind).toBe("not-started");
-        const again = bed.request("echo again");
-        expect(exitCodeOf(await started(await runner.start(again)).end)).toBe(0);
-      });
-    } finally {
-      small?.close();
-    }
+    await withMachine({}, async (bed, under) => {
+      using runner = new OwnSshRunner({ configFile: under.side.configFile, runRoot: join(folder, "runs") });
+      expect(await runner.probe(bed.under.machine)).toBeNull();
+      Bun.spawnSync(["sh", "-c", `cat /dev/zero >'${folder}/filler' 2>/dev/null`]);
+      const request = bed.request("echo never");
+      expect(await runner.start(request)).toMatchObject({ kind: "not-started", problem: { code: "no-space" } });
+      expect(await runner.probe(bed.under.machine)).toMatchObject({ code: "no-space" });
+      rmSync(join(folder, "filler"));
+      expect(await runner.probe(bed.under.machine)).toBeNull();
+      expect((await runner.attach(request, request.log)).kind).toBe("not-started");
+      const again = bed.request("echo again");
+      expect(exitCodeOf(await started(await runner.start(again)).end)).toBe(0);
+    });
   });
 
   test("that lost the directory of a run which goes on does not let it start again", async () => {
@@ -245,11 +248,6 @@ describe("a machine's disk", () => {
     });
   });
 });
-
-async function openedSide(bed: RunnerTestBed): Promise<{ configFile: string }> {
-  if (!("side" in bed.under)) throw new Error("not an ssh harness");
-  return bed.under.side as { configFile: string };
-}
 
 /** Looks at all argument lists of this host, as often as this process has a moment. */
 function lookAtArguments(canary: string, seen: Set<string>): { stop: () => void; looks: () => number } {
