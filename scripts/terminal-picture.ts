@@ -35,6 +35,7 @@ export function terminalPicture(screen: string): string {
   const height = lines.length * LINE_HEIGHT + 2 * MARGIN;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
+    "<title>A terminal</title>",
     `<rect width="100%" height="100%" rx="8" fill="#1e1e1e"/>`,
     `<g font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" xml:space="preserve">`,
     ...drawn,

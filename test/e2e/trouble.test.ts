@@ -85,7 +85,7 @@ test("a server of another major version: one line with both versions and what to
     nonce: crypto.getRandomValues(new Uint8Array(32)),
     programVersion: "9.9.9",
   });
-  await using newer = squat({ greeting: hello, answer: hello });
+  await using newer = squat({ answer: hello });
   const answer = await daemon.j("job", "ls", "--address", newer.address);
   expect(answer.code).toBe(1);
   const lines = answer.stderr.trimEnd().split("\n");

@@ -335,11 +335,13 @@ function writeSshConfig(folder: string, machines: readonly Sshd[]): void {
   writeFileSync(join(folder, "known_hosts"), machines.map((machine) => `${machine.knownHostsLine()}\n`).join(""));
 }
 
-/** SIGKILL to whatever carries the mark, until nothing does. */
+/** SIGKILL to whatever carries the mark, until nothing does. One that is just being executed shows no mark: looked for again. */
 async function endMarked(folder: string): Promise<void> {
+  let emptyLooks = 0;
   await waitFor(
     () => {
       const left = markedProcesses(folder);
+      emptyLooks = left.length === 0 ? emptyLooks + 1 : 0;
       for (const pid of left) {
         try {
           process.kill(pid, "SIGKILL");
@@ -347,9 +349,9 @@ async function endMarked(folder: string): Promise<void> {
           if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
         }
       }
-      return left.length === 0;
+      return emptyLooks === 3;
     },
-    { what: () => `the end of ${markedProcesses(folder).join(" ")}` },
+    { what: () => `the end of ${markedProcesses(folder).join(" ")}`, everyMs: 20 },
   );
 }
 

@@ -2,7 +2,6 @@
 import * as v from "valibot";
 import { mutates, reads } from "../method.ts";
 
-export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 export const VALUE_BYTES_MAX = 65_536;
 const name = v.pipe(v.string(), v.maxLength(256));
 

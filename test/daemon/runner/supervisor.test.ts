@@ -135,8 +135,8 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
     });
 
     test.each([
-      ["workdir", { workDirectory: "/nonexistent" }],
-      ["log", { stdout: "/nonexistent/log" }],
+      ["workdir", { workDirectory: join(tmpdir(), "expjob-there-is-no-such-folder") }],
+      ["log", { stdout: join(tmpdir(), "expjob-there-is-no-such-folder", "log") }],
     ])("refuses when the %s is missing, and the job is never begun", async (what, given) => {
       const run = supervise(`touch '${join(folder, "ran")}'`, given);
       expect([await run.child.exited, await run.said()]).toEqual([SupervisorExit.refused, `refused ${what}\n`]);
