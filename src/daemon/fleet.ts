@@ -39,6 +39,8 @@ export interface FleetOptions {
   readonly log: DaemonLog;
   /** A machine that takes longer to say that it is there is not. Default: 30 s. */
   readonly answerTimeoutMs?: number;
+  /** Before the first look at a machine; the later ones wait ever longer. Default: 2 s. */
+  readonly probeFirstMs?: number;
 }
 
 const PROBE_FIRST_MS = 2_000;
@@ -138,7 +140,7 @@ export class Fleet {
   probeLater(addr: string): void {
     const { timers, now, random } = this.options;
     if (timers.has(`probe ${addr}`) || this.probing.has(addr)) return;
-    const waitMs = this.probeAfterMs.get(addr) ?? PROBE_FIRST_MS;
+    const waitMs = this.probeAfterMs.get(addr) ?? this.options.probeFirstMs ?? PROBE_FIRST_MS;
     this.probeAfterMs.set(addr, Math.min(waitMs * 2, PROBE_MAX_MS));
     // Machines behind one switch come back together: jitter keeps them from being asked together.
     timers.set(`probe ${addr}`, now() + waitMs * (0.75 + random() / 2), () => void this.probe(addr));
