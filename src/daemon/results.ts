@@ -157,11 +157,17 @@ export class Results {
     if (owner?.state.kind !== "done" || owner.state.results === null) return;
     const { results } = owner.state;
     if (!results.record.startsWith(`${folder}/`)) return;
-    const renamed = (path: string): string => (path === move.from ? move.to : path);
-    const files = results.files?.map((file) => ({ ...file, path: renamed(file.path) })) ?? null;
-    const path = results.path === `${folder}/${move.from}` ? `${folder}/${move.to}` : results.path;
+    const files = results.files?.map((file) => ({ ...file, path: movedPath(file.path, move) })) ?? null;
+    const inFolder = results.path.startsWith(`${folder}/`);
+    const path = inFolder ? `${folder}/${movedPath(results.path.slice(folder.length + 1), move)}` : results.path;
     await this.options.observe({ kind: "results-changed", job: owner, results: { ...results, path, files } });
   }
+}
+
+/** A folder that had to make way took all that is in it along. */
+export function movedPath(path: string, { from, to }: Pick<Displaced, "from" | "to">): string {
+  if (path === from) return to;
+  return path.startsWith(`${from}/`) ? to + path.slice(from.length) : path;
 }
 
 function copiedResults(outcome: CopyDone): CopiedResults {
