@@ -36,6 +36,13 @@ const leftoverGraceMs = 3_000;
 
 const running = new Set<Bun.Subprocess>();
 
+/** A file whose header says `Needs sshd.` has nothing to test without it. @returns what is missing, or null */
+export function missingNeed(source: string, has: (program: string) => boolean): string | null {
+  const header = source.slice(0, source.indexOf("*/") + 1);
+  const need = /\bNeeds ([a-z]+)\./.exec(header)?.[1];
+  return need === undefined || has(need) ? null : need;
+}
+
 /** Runs the file to its end, or to `fileTimeoutMs`. Never rejects for what the tests do. */
 export async function runTestFile(options: TestFileOptions): Promise<TestFileResult> {
   const startedAt = performance.now();

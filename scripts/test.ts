@@ -14,11 +14,13 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { buildBinary } from "./build-binary.ts";
 import { describeGate, gates, runGate } from "./check.ts";
-import { endRunningFiles, runTestFile, type TestFileResult } from "./test-file.ts";
+import { endRunningFiles, missingNeed, runTestFile, type TestFileResult } from "./test-file.ts";
 
 const root = resolve(import.meta.dir, "..");
 const testTimeoutMs = 30_000;
 const fileTimeoutMs = 240_000;
+/** Debian keeps sshd where an ordinary user's PATH does not lead. */
+const searchPath = `${process.env.PATH ?? ""}:/usr/sbin:/usr/local/sbin:/sbin`;
 /** The slow folders first, so that no long file runs alone at the end. */
 const slowFolders = ["test/e2e/", "test/simulation/", "test/contract/", "test/daemon/"];
 
@@ -102,6 +104,12 @@ async function runFiles(files: readonly string[], jobs: number, totals: Totals):
     for (let index = next++; index < files.length; index = next++) {
       const file = files[index];
       if (file === undefined) break;
+      const missing = missingNeed(await Bun.file(join(root, file)).text(), (program) => Bun.which(program, { PATH: searchPath }) !== null);
+      if (missing !== null) {
+        totals.skipped += 1;
+        console.log(`SKIP  ${file}: ${missing} is not installed here, and nothing else will do`);
+        continue;
+      }
       const result = await runTestFile({ root, file, folder: join(folder, String(index)), testTimeoutMs, fileTimeoutMs });
       totals.passed += result.passed;
       totals.failed += result.failed;

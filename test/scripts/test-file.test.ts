@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runTestFile, type TestFileResult } from "../../scripts/test-file.ts";
+import { missingNeed, runTestFile, type TestFileResult } from "../../scripts/test-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "test-file-"));
 mkdirSync(join(folder, "test"));
@@ -79,4 +79,11 @@ describe("a test file", () => {
       process.env.EXPJOBSERVER_ADDRESS = undefined;
     }
   });
+});
+
+test("a file says in its header what it cannot do without", () => {
+  const source = '/** Over SSH. Needs sshd. */\nconst text = "Needs rsync.";\n';
+  expect(missingNeed(source, () => true)).toBeNull();
+  expect(missingNeed(source, () => false)).toBe("sshd");
+  expect(missingNeed('const text = "Needs sshd.";\n', () => false)).toBeNull();
 });

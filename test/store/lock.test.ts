@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DirectoryLock } from "../../src/store/lock.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { Scratch } from "./scratch.ts";
 
 const PROGRAM = join(import.meta.dir, "hold-lock.ts");
@@ -59,7 +60,7 @@ describe("the lock", () => {
     try {
       holder.kill("SIGKILL");
       await holder.exited;
-      expect(readFileSync(`/proc/${child}/comm`, "utf8")).toBe("sleep\n");
+      await waitFor(() => readFileSync(`/proc/${child}/comm`, "utf8") === "sleep\n");
       DirectoryLock.take(scratch.path("lock")).release();
     } finally {
       process.kill(child, "SIGKILL");

@@ -1,4 +1,4 @@
-/** What the ssh runner owes to machines as they are: their shells, logins, homes and disks; and what it sends there. */
+/** What the ssh runner owes to machines as they are: their shells, logins, homes and disks; and what it sends there. Needs sshd. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

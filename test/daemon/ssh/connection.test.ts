@@ -1,4 +1,4 @@
-/** How connections come about, are shared, and end. */
+/** How connections come about, are shared, and end. Needs sshd. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

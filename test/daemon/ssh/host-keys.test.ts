@@ -1,4 +1,4 @@
-/** What is refused, and that nothing reaches a machine whose key is not right. */
+/** What is refused, and that nothing reaches a machine whose key is not right. Needs sshd. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** Login shells that talk, hang or end, and servers that lie. */
+/** Login shells that talk, hang or end, and servers that lie. Needs sshd. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
