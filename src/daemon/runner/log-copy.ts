@@ -38,6 +38,8 @@ tail -c "+$expjob_err" err </dev/null >&2 2>/dev/null
 /** A follower from which nothing comes although something is missing is given up for a plain command. */
 const STALL_MS = 2_000;
 const FETCHES_MAX = 3;
+/** For a follower to end by itself: until the machine has closed its session, sshd may refuse another. */
+const STOP_MS = 1_000;
 
 export interface LogCopyOptions {
   readonly shell: MachineShell;
@@ -103,7 +105,7 @@ export class LogCopy {
     return this.#failure() ?? this.#gap(end);
   }
 
-  /** Never waits for the machine, nor for a disk. Harmless when repeated. */
+  /** Never waits for a disk, nor long for the machine. Harmless when repeated. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#out.giveUp();
@@ -189,11 +191,19 @@ class Transfer {
     return this.#process !== null;
   }
 
-  /** Bytes that have arrived are still written. One that waits for its turn is over at once. */
+  /** What is on its way is still written. One that waits for its turn is over at once. */
   stop(): void {
+    if (this.#isStopped) return;
     this.#isStopped = true;
-    this.#process?.kill();
     this.#stopped.resolve(null);
+    const process = this.#process;
+    if (process === null) return;
+    process.closeInput();
+    const timer = setTimeout(() => process.kill(), STOP_MS);
+    this.over.then(
+      () => clearTimeout(timer),
+      () => clearTimeout(timer),
+    );
   }
 
   async #run({ open, out, err, places }: TransferOptions): Promise<void> {
