@@ -7,6 +7,7 @@
  * `~/.local/state/expjobserver/runs` unless the class sets its own, which must be an absolute path of a local disk.
  * The machine id (/etc/machine-id, else the host name) is in the path because lab homes are often one NFS export for
  * all machines: a claim must be exclusive where it executes, and with one client to a folder it is so on NFS too.
+ * Why an agent: docs/adr/0005-agent-on-the-machine.md.
  */
 import { type Problem, problem } from "../../core/problem.ts";
 import { type MachineShell, MachineShellError } from "../machine-shell.ts";
