@@ -1,4 +1,4 @@
-/** Connections that die around a run: it runs once, its end is the true one and its log is whole. */
+/** Connections that die around a run: it runs once, its end is the true one and its log is whole. Needs sshd. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
