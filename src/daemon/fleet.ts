@@ -199,6 +199,8 @@ export class Fleet {
     this.options.ssh.forgetFailures();
     const found = await this.reach(addr, { shell: this.needsShell(machine) });
     if (found === null) return await this.answers(addr);
+    // Found just now: what went away a moment ago is most often back in a moment.
+    if (machine.health.kind === "ok") this.probeAfterMs.delete(addr);
     this.options.log.debug(`${addr} cannot be reached: ${describe(found)}`);
     await this.options.observe({ kind: "machine-unreachable", addr, problem: found });
   }
