@@ -42,6 +42,9 @@ export interface RunsOptions {
 /** "followed": its end will be observed. "settled": what became of it is written down. "open": look again. */
 export type Attached = "followed" | "settled" | "open" | "unreachable";
 
+/** How often it is looked whether what a stopped job left is gone, milliseconds. */
+const SURVIVORS_LOOK_MS = 100;
+
 export class Runs {
   /** Run ids whose end is awaited, so that a second attach does not follow them twice. */
   private readonly followed = new Set<string>();
@@ -176,8 +179,7 @@ export class Runs {
         }
         return "followed";
       case "exited":
-        await this.exited(job, run, outcome);
-        return "settled";
+        return await this.exited(job, run, outcome);
       case "not-started":
         return await this.withdrawn(job, run);
       case "lost":
@@ -226,8 +228,7 @@ export class Runs {
   private async ended(job: Job, run: Run, end: RunEnd): Promise<Attached> {
     switch (end.kind) {
       case "exited":
-        await this.exited(job, run, { startedAt: null, ...end });
-        return "settled";
+        return await this.exited(job, run, { startedAt: null, ...end });
       case "lost":
         return await this.lost(job, run, end);
       case "disconnected":
@@ -236,7 +237,9 @@ export class Runs {
     }
   }
 
-  private async exited(job: Job, run: Run, exit: Extract<AttachOutcome, { kind: "exited" }>): Promise<void> {
+  private async exited(job: Job, run: Run, exit: Extract<AttachOutcome, { kind: "exited" }>): Promise<Attached> {
+    const gone = await this.survivorsGone(job, run);
+    if (!gone) return "unreachable";
     this.clearTimers(run);
     const { startedAt, at, exitCode, logProblem } = exit;
     if (logProblem !== undefined) {
@@ -255,6 +258,28 @@ export class Runs {
       // The lines that are missing may have named results.
       invalidLine: logProblem ?? lines.invalid[0] ?? null,
     });
+    return "settled";
+  }
+
+  /**
+   * A job that was stopped may leave processes that ignore TERM, beside which the next job must not run: they have
+   * the rest of the grace time, then KILL. What a job leaves that ends by itself is its own affair.
+   * @returns false when the machine went away: the end is observed again when it is back
+   */
+  private async survivorsGone(job: Job, run: Run): Promise<boolean> {
+    const state = this.options.state().jobs.get(job.jid)?.state;
+    if (state?.kind !== "running" || state.run.runId !== run.runId || state.stop === null) return true;
+    const { runner } = this.executor(job, run);
+    for (let killAt = state.stop.at + this.options.killGraceMs; ; ) {
+      const outcome = await runner.stop(this.nameOf(job, run), this.options.now() < killAt ? "0" : "KILL");
+      if (outcome.kind === "signaled" && outcome.processes === 0) return true;
+      if (outcome.kind === "unreachable") {
+        await this.options.observe({ kind: "machine-unreachable", addr: run.machine, problem: outcome.problem });
+        return false;
+      }
+      if (this.options.now() >= killAt) killAt = this.options.now() + this.options.killGraceMs;
+      await Bun.sleep(SURVIVORS_LOOK_MS);
+    }
   }
 
   private killLater(jid: number, run: Run, at: number): void {

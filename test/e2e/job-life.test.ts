@@ -39,7 +39,7 @@ async function pidIn(name: string): Promise<number> {
 describe("a timeout", () => {
   /** Deaf to TERM, in a group of its own, which timeout(1) makes: only a KILL to the whole session ends it. */
   const stubborn = (): string =>
-    `echo begun; exec timeout 60 sh -c 'trap "" TERM; ${writePid("inner").replaceAll("'", `'"'"'`)}; while :; do sleep 0.1; done'`;
+    `echo begun; timeout 60 sh -c 'trap "" TERM; ${writePid("inner").replaceAll("'", `'"'"'`)}; while :; do sleep 0.1; done'`;
 
   test("ends a local job: failed, timed out, and nothing of it is left", async () => {
     const job = await daemon.ended(await daemon.add("here", stubborn(), "--timeout", "1s"));

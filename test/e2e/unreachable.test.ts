@@ -1,6 +1,6 @@
 /** Machines that cannot be used: each says in one line what is wrong, in the next what to do, and no job is lost. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startMachines, TestDaemon, type TestMachines } from "../support/daemon.ts";
 import { freePort, generateKey, sshdAvailable } from "../support/sshd.ts";

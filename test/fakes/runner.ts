@@ -131,6 +131,7 @@ export class FakeRunner implements Runner {
     if (gone !== undefined) return { kind: "unreachable", problem: gone };
     const known = this.hosts.runs.get(run.runId);
     if (known === undefined || known === "withdrawn" || known.end !== null) return { kind: "signaled", processes: 0 };
+    if (signal === "0") return { kind: "signaled", processes: 1 };
     this.hosts.signals.push({ runId: run.runId, signal });
     if (signal === "KILL" || !this.hosts.ignoringTerm.has(run.runId)) this.hosts.finish(run.runId, signal === "KILL" ? 137 : 143);
     return { kind: "signaled", processes: 1 };

@@ -25,7 +25,7 @@
  *   withdraw -> `withdrawn <tag> <word> |<the system's message>`; the word is `yes`: nobody began it or ever will,
  *            `no`: a supervisor has it, `dead`: one had it and died before it began the job,
  *            `gone`: one has it, but its directory is no more, `failed`: the directory cannot be written
- *   signal   TERM|KILL -> `signaled <tag> <processes>`
+ *   signal   TERM|KILL|0 -> `signaled <tag> <processes>`; `0` only counts them
  *   release  -> `released <tag> yes|no`
  *   probe    -> `probed <tag> ok|unwritable |<the system's message>`
  *
@@ -129,14 +129,12 @@ expjob_signal_member() {
   if [ "$expjob_signal" = TERM ] && expjob_is_supervisor "$1"; then expjob_look=early; return; fi
   expjob_signaled="$expjob_signaled$1 "
   expjob_count=$((expjob_count + 1))
-  kill -s "$expjob_signal" "$1" && expjob_look=found
+  kill "-$expjob_signal" "$1" && expjob_look=found
 }
 # Processes may fork while we look, and a run that has just begun may have none yet: looks again until none is new.
 expjob_stop() {
   expjob_count=0 expjob_signaled=' ' expjob_looks=0
   expjob_jid=\${expjob_directory##*/} expjob_jid=\${expjob_jid%%.*}
-  expjob_line_of "$expjob_directory/status"
-  case $expjob_line in *' end') expjob_looks=50 ;; esac
   while [ "$expjob_looks" -lt 50 ]; do
     expjob_identify || break
     [ "$expjob_leader" = other ] && break

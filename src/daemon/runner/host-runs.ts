@@ -121,7 +121,7 @@ export class HostRuns {
     const directory = this.directoryOf(run);
     try {
       const state = readRunDirectory(directory);
-      if (state.kind !== "begun") return { kind: "signaled", processes: 0 };
+      if ((state.kind !== "begun" && state.kind !== "exited") || state.identity === null) return { kind: "signaled", processes: 0 };
       const processes = await this.#signals.send({ supervisor: state.identity, jid: run.jid }, signal);
       return { kind: "signaled", processes };
     } catch (error) {

@@ -21,7 +21,14 @@ export type RunDirectoryState =
   | { readonly kind: "refused"; readonly reason: string }
   /** Begun; whether it goes on is for its identity to tell. `damage` names a file that cannot be trusted. */
   | { readonly kind: "begun"; readonly identity: ProcessIdentity; readonly startedAt: number; readonly damage: string | null }
-  | { readonly kind: "exited"; readonly exitCode: number; readonly startedAt: number | null; readonly at: number };
+  | {
+      readonly kind: "exited";
+      readonly exitCode: number;
+      readonly startedAt: number | null;
+      readonly at: number;
+      /** Of the supervisor; null when its pid line is damaged. */
+      readonly identity: ProcessIdentity | null;
+    };
 
 const WITHDRAWN = "withdrawn end\n";
 
@@ -56,8 +63,8 @@ export function readRunDirectory(directory: string): RunDirectoryState {
   const begun = readPid(directory);
   const end = status === null ? null : parseStatus(status.text);
   if (status !== null && end?.kind === "exited") {
-    const startedAt = begun.kind === "begun" ? begun.at : null;
-    return { kind: "exited", exitCode: end.exitCode, startedAt, at: status.at };
+    const { identity, at: startedAt } = begun.kind === "begun" ? begun : { identity: null, at: null };
+    return { kind: "exited", exitCode: end.exitCode, startedAt, at: status.at, identity };
   }
   if (begun.kind === "begun") {
     const damage = status !== null && end === null && status.text.includes("\n") ? join(directory, "status") : null;

@@ -75,7 +75,8 @@ export type AttachOutcome =
   | { readonly kind: "lost"; readonly problem: Problem; readonly sessionEmpty: boolean }
   | { readonly kind: "unreachable"; readonly problem: Problem };
 
-export type StopSignal = "TERM" | "KILL";
+/** `0` is sent to nobody: it asks how many there are. */
+export type StopSignal = "TERM" | "KILL" | "0";
 
 export type StopOutcome =
   | { readonly kind: "signaled"; readonly processes: number }
@@ -86,7 +87,10 @@ export interface Runner {
   start(request: RunRequest): Promise<StartOutcome>;
   /** Takes up a run of an earlier daemon or a cut connection; logs continue where they stopped. Never rejects. */
   attach(run: RunName, log: RunLog): Promise<AttachOutcome>;
-  /** Signals every process of the run's session but, with KILL, not the supervisor, which writes the status. Identity (boot id, pid, start time) is checked first. */
+  /**
+   * Signals every process of the run's session but not the supervisor, which writes the status; also those that live
+   * on when the job's main process has ended. Identity (boot id, pid, start time) is checked first.
+   */
   stop(run: RunName, signal: StopSignal): Promise<StopOutcome>;
   /** Removes the run directory: only once end, output and results are safe. Failures are left for later. */
   release(run: RunName): Promise<void>;

@@ -111,7 +111,7 @@ interface Seen {
 /** false when the process ended first, or is another user's (a setuid program), which we cannot help. */
 function sendSignal(pid: number, signal: StopSignal): boolean {
   try {
-    process.kill(pid, `SIG${signal}`);
+    process.kill(pid, signal === "0" ? 0 : `SIG${signal}`);
     return true;
   } catch {
     return false;
