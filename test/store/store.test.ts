@@ -96,6 +96,7 @@ describe("reopening", () => {
     for (let value = 0; value < 50; value++) await session.append(numbered(value));
     await snapshot;
     const expected = await session.drop();
+    expect(expected.nextId).toBeGreaterThanOrEqual(3_000);
     same(await stateIn(scratch.folder), expected);
   });
 
