@@ -51,6 +51,7 @@ describe("a machine that cannot be reached", () => {
     await daemon.pool("x", "far");
     daemon.hosts.unreachable.set("far", GONE);
     await daemon.fleet.check("far");
+    expect(daemon.timers.has("probe far")).toBe(true);
     await daemon.engine.submit({ kind: "remove-machines", addrs: ["far"] });
     await waitFor(() => !daemon.timers.has("probe far"));
   });

@@ -17,6 +17,7 @@ const endless: Copy = ({ signal }) =>
   new Promise((resolve) => {
     const end = (): void => resolve({ kind: "failed", problem: problem("canceled"), retryable: true });
     signal?.addEventListener("abort", end);
+    if (signal?.aborted === true) end();
   });
 
 async function copying(options: AssemblyOptions): Promise<{ daemon: Assembly; jid: number }> {

@@ -120,6 +120,7 @@ describe("a run out of sight", () => {
     await waitFor(() => daemon.machine("far").health.kind === "quarantined");
     daemon.hosts.finish(runId, 0);
     daemon.hosts.reconnect("far");
+    expect(daemon.job(jid).state.kind).toBe("running");
     await daemon.engine.submit({ kind: "restore-machines", addrs: ["far"] });
     await daemon.until(jid, "done");
   });
@@ -198,6 +199,7 @@ describe("a stop", () => {
     first.hosts.ignoringTerm.add(runId);
     await first.cancel(jid);
     await using daemon = await first.restart();
+    expect(daemon.job(jid).state).toMatchObject({ kind: "running", stop: { cause: "user" } });
     await daemon.begin();
     await daemon.until(jid, "canceled");
   });
@@ -274,6 +276,7 @@ describe("the end of a run", () => {
     await using daemon = await Assembly.open();
     await daemon.pool("x", "local");
     const { jid, runId } = await daemon.running();
+    expect(daemon.hosts.runs.has(runId)).toBe(true);
     daemon.hosts.finish(runId, 0);
     await daemon.until(jid, "done");
     await waitFor(() => !daemon.hosts.runs.has(runId));
