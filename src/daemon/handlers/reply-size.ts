@@ -8,7 +8,7 @@ const CHUNK_BYTES_MAX = 1_048_576;
 export const REPLY_BYTES_MAX = FRAME_BYTES_MAX / 2;
 
 /** About what it takes in a frame. */
-export function bytesOf(row: unknown): number {
+function bytesOf(row: unknown): number {
   return Buffer.byteLength(JSON.stringify(row));
 }
 

@@ -1,0 +1,120 @@
+/** Following a log: every byte once, in order, to the end, whatever becomes of the job and of the file. */
+import { describe, expect, test } from "bun:test";
+import { appendFileSync, renameSync, writeFileSync } from "node:fs";
+import { waitFor } from "../../support/wait-for.ts";
+import { Desk, ids } from "./desk.ts";
+
+function follow(desk: Desk, jid: number, tailBytes: number | null = null, signal?: AbortSignal) {
+  const chunks: Uint8Array[] = [];
+  const params = { jid, stream: "stdout", tail_bytes: tailBytes } as const;
+  const end = desk.call("job.follow", params, {
+    ...(signal === undefined ? {} : { signal }),
+    emit: async (chunk) => void chunks.push(Uint8Array.from(chunk as Uint8Array)),
+  });
+  return { end, text: () => Buffer.concat(chunks).toString() };
+}
+
+async function running(): Promise<{ desk: Desk; log: string; runId: string }> {
+  const desk = await Desk.open();
+  await desk.daemon.pool("x", "m");
+  await desk.add();
+  await desk.daemon.until(0, "running");
+  const { log, runId } = desk.daemon.run(0);
+  writeFileSync(log, "");
+  return { desk, log, runId };
+}
+
+describe("following a log", () => {
+  test("of a running job shows what is there, what comes, and what came last", async () => {
+    const { desk, log, runId } = await running();
+    await using _ = desk;
+    writeFileSync(log, "one\n");
+    const { end, text } = follow(desk, 0);
+    await waitFor(() => text() === "one\n");
+    appendFileSync(log, "two\n");
+    await waitFor(() => text() === "one\ntwo\n");
+    appendFileSync(log, "last");
+    desk.daemon.hosts.finish(runId, 0);
+    expect(await end).toEqual({ status: "done" });
+    expect(text()).toBe("one\ntwo\nlast");
+  });
+
+  test("of a waiting job begins when it does, and of one that is canceled before ends", async () => {
+    await using desk = await Desk.open();
+    await desk.add("a", { count: 2 });
+    const first = follow(desk, 0);
+    const second = follow(desk, 1);
+    await desk.call("job.cancel", { ids: ids(1), forget: false });
+    expect(await second.end).toEqual({ status: "canceled" });
+    const began = waitFor(() => desk.daemon.job(0).state.kind === "starting" || desk.daemon.job(0).state.kind === "running");
+    desk.daemon.dispatching = false;
+    await desk.daemon.pool("x", "m");
+    writeFileSync(`${desk.daemon.folder}/0-log`, "out");
+    desk.daemon.dispatching = true;
+    await desk.daemon.engine.dispatch();
+    await began;
+    await desk.daemon.until(0, "running");
+    await waitFor(() => first.text() === "out");
+    desk.daemon.hosts.finish(desk.daemon.run(0).runId, 0);
+    expect((await first.end).status).toBe("done");
+  });
+
+  test("of an ended job shows its last bytes and ends", async () => {
+    const { desk, log, runId } = await running();
+    await using _ = desk;
+    writeFileSync(log, "0123456789");
+    desk.daemon.hosts.finish(runId, 1);
+    await desk.daemon.until(0, "failed");
+    const { end, text } = follow(desk, 0, 3);
+    expect([(await end).status, text()]).toEqual(["failed", "789"]);
+  });
+
+  test("of a job that is forgotten meanwhile ends with its last bytes", async () => {
+    const { desk, log } = await running();
+    await using _ = desk;
+    writeFileSync(log, "all of it");
+    const { end, text } = follow(desk, 0);
+    await waitFor(() => text() === "all of it");
+    await desk.call("job.cancel", { ids: ids(0), forget: true });
+    expect(await end).toEqual({ status: "canceled" });
+  });
+
+  test("of a job that is lost ends, because nothing tells when more would come", async () => {
+    const { desk, runId } = await running();
+    await using _ = desk;
+    const { end } = follow(desk, 0);
+    desk.daemon.hosts.lose(runId);
+    expect(await end).toEqual({ status: "unknown" });
+  });
+
+  test("that was moved away goes on in the file that the job writes", async () => {
+    const { desk, log, runId } = await running();
+    await using _ = desk;
+    writeFileSync(log, "a");
+    const { end, text } = follow(desk, 0);
+    await waitFor(() => text() === "a");
+    renameSync(log, `${log}.moved`);
+    appendFileSync(`${log}.moved`, "b");
+    desk.daemon.hosts.finish(runId, 0);
+    await end;
+    expect(text()).toBe("ab");
+  });
+
+  test("that is missing, or of a job that is not there, is refused by name", async () => {
+    const { desk } = await running();
+    await using _ = desk;
+    renameSync(desk.daemon.run(0).log, `${desk.daemon.folder}/away`);
+    expect(await follow(desk, 0).end.catch((error: Error) => error.message)).toStartWith("log-missing");
+    expect(await follow(desk, 9).end.catch((error: Error) => error.message)).toStartWith("no-such-job");
+  });
+
+  test("ends with its reader", async () => {
+    const { desk } = await running();
+    await using _ = desk;
+    const gone = new AbortController();
+    const { end } = follow(desk, 0, null, gone.signal);
+    const outcome = end.catch(String);
+    gone.abort(new Error("gone"));
+    expect(await outcome).toContain("gone");
+  });
+});
