@@ -8,6 +8,7 @@ import type { Effect } from "../../src/core/react.ts";
 import { EMPTY_STATE } from "../../src/core/state.ts";
 import { Engine } from "../../src/daemon/engine.ts";
 import { RequestError } from "../../src/protocol/error.ts";
+import { StoreError } from "../../src/store/store-error.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** Takes records like the journal's writer: in order, and a refusal refuses all that wait. */
@@ -25,8 +26,8 @@ class HeldJournal {
     for (const { events, resolve } of this.waiting.splice(0)) resolve(this.records.push(events));
   }
 
-  refuse(): void {
-    for (const { reject } of this.waiting.splice(0)) reject(new Error("no space"));
+  refuse(cause = new Error("no space")): void {
+    for (const { reject } of this.waiting.splice(0)) reject(cause);
   }
 
   get held(): number {
@@ -45,6 +46,10 @@ class Bench {
   readonly faults: string[] = [];
   dispatching = true;
   private runs = 0;
+
+  /** @param nameRun throws in the place of naming a run */
+  constructor(private readonly nameRun: () => void = () => undefined) {}
+
   readonly engine = new Engine({
     state: EMPTY_STATE,
     sequence: 0,
@@ -52,7 +57,10 @@ class Bench {
     now: () => 1_000,
     limits: DEFAULT_LIMITS,
     bootId: null,
-    newRun: ({ job, machine }) => ({ runId: `run${this.runs++}`, machine, log: `/logs/${job.jid}`, errLog: `/logs/${job.jid}.err` }),
+    newRun: ({ job, machine }) => {
+      this.nameRun();
+      return { runId: `run${this.runs++}`, machine, log: `/logs/${job.jid}`, errLog: `/logs/${job.jid}.err` };
+    },
     mayDispatch: () => this.dispatching,
     perform: (effect) => this.effects.push(effect),
     onStorageProblem: (error) => this.problems.push(error),
@@ -223,4 +231,75 @@ test("replaying what was written gives the state that was shown", async () => {
   }
   expect(applyAll(EMPTY_STATE, journal.events)).toEqual(engine.state);
   expect(engine.state.counts).toMatchObject({ done: 1, failed: 1, running: 2, waiting: 1 });
+});
+
+describe("a defect of ours", () => {
+  test("in a listener or an effect is said, and keeps neither the answer nor the other effects back", async () => {
+    const bench = new Bench();
+    const { engine, faults, effects } = bench;
+    const heard: string[] = [];
+    engine.subscribe(() => {
+      throw new Error("planted listener");
+    });
+    engine.subscribe(({ events }) => heard.push(...events.map((event) => event.kind)));
+    await bench.durably(engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+    expect(await bench.durably(engine.submit(addJob()))).toEqual({ kind: "jobs", first: 0, count: 1 });
+    expect(heard).toEqual(["machines-added", "jobs-added", "job-starting"]);
+    expect(effects).toEqual([{ kind: "start-run", jid: 0 }]);
+    expect(faults[0]).toContain("planted listener");
+  });
+
+  test("in naming a run keeps jobs from starting, not requests from being answered", async () => {
+    const bench = new Bench(() => {
+      throw new RangeError("planted name");
+    });
+    await bench.durably(bench.engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+    expect(await bench.durably(bench.engine.submit(addJob()))).toEqual({ kind: "jobs", first: 0, count: 1 });
+    expect(bench.engine.state.jobs.get(0)?.state.kind).toBe("waiting");
+    expect(bench.faults.join()).toContain("planted name");
+  });
+});
+
+describe("a record that is too large", () => {
+  const tooLarge = new StoreError("record-too-large", { bytes: 2, bytesMax: 1 });
+
+  test("is its author's concern: refused, and no word of a broken storage", async () => {
+    const bench = new Bench();
+    const outcome = bench.engine.submit(addJob()).catch((error: unknown) => error);
+    bench.journal.refuse(tooLarge);
+    expect(await outcome).toBe(tooLarge);
+    expect(bench.problems).toEqual([]);
+  });
+
+  test("of a fact is not tried again every second", async () => {
+    const bench = new Bench();
+    const { engine, journal } = bench;
+    await bench.durably(engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+    const observed = engine.observe({ kind: "machine-unreachable", addr: "local", problem: { code: "unreachable", data: {} } });
+    journal.refuse(tooLarge);
+    await observed;
+    expect(bench.faults).toHaveLength(1);
+    expect(journal.held).toBe(0);
+  });
+});
+
+test("after the stop nothing is observed any more: what ends with our connections is no news of the machines", async () => {
+  const bench = new Bench();
+  const { engine, journal } = bench;
+  await bench.durably(engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+  const refused = engine.observe({ kind: "machine-unreachable", addr: "local", problem: { code: "unreachable", data: {} } });
+  void refused;
+  engine.stop();
+  journal.refuse();
+  await engine.observe({ kind: "machine-unreachable", addr: "local", problem: { code: "unreachable", data: {} } });
+  expect(journal.held).toBe(0);
+});
+
+test("what a request was answered with is known by its id once it is durable", async () => {
+  const bench = new Bench();
+  const asked = bench.engine.submit(addJob(), "r1");
+  expect(bench.engine.answerTo("r1")).toBeNull();
+  await bench.durably(asked);
+  expect(bench.engine.answerTo("r1")).toEqual({ kind: "jobs", first: 0, count: 1 });
+  expect(bench.engine.answerTo(null)).toBeNull();
 });

@@ -13,7 +13,7 @@ interface CallOptions {
 }
 
 export class Desk implements AsyncDisposable {
-  private handlers: Handlers;
+  private readonly handlers: Handlers;
   stopsAsked = 0;
 
   private constructor(public daemon: Assembly) {
