@@ -3,7 +3,7 @@
  * who talks to whom and nothing of why; serve.ts decides when it begins and ends.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { ClassOptions, ServeOptions } from "../config/serve-options.ts";
 import { DEFAULT_LIMITS, type Fact, type Limits, type NewRun } from "../core/command.ts";
@@ -200,8 +200,8 @@ export class Daemon {
   }
 
   /**
-   * Random, so that no run id is ever drawn twice; the log is named after the masked command. A file of that name is
-   * of another server, or of an earlier life of this one: its lines are not this job's.
+   * Random, so that no run id is ever drawn twice; the log is named after the masked command. What a file of that name
+   * holds is of another server, or of an earlier life of this one; an empty one is what a refused start leaves.
    */
   private newRun({ state, job, machine }: Parameters<NewRun>[0]): Run {
     const runId = randomBytes(8).toString("hex");
@@ -210,7 +210,7 @@ export class Daemon {
       return { log, errLog: `${log}${STDERR_SUFFIX}` };
     };
     const plain = paths("");
-    const taken = existsSync(plain.log) || existsSync(plain.errLog);
+    const taken = [plain.log, plain.errLog].some((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0);
     return { runId, machine, ...this.fleet.placeFor(machine, job.spec.class), ...(taken ? paths(runId) : plain) };
   }
 
