@@ -114,6 +114,8 @@ async function withStore({ options, store, caller, stop }: Opened): Promise<Serv
 function sayHello({ options, store, log, server }: Pick<Door, "options" | "store" | "log"> & { readonly server: Server }): void {
   for (const note of store.notes) log.warn(`${note.code} ${JSON.stringify(note.data)}`);
   for (const note of options.notes) log.warn(note);
+  const wantsNotices = options.summaryIntervalMinutes !== null || Object.values(options.notify).includes(true);
+  if (wantsNotices) log.warn("this version sends no notifications: --notify-... and --summary-interval have no effect yet");
   log.info(`expjobserver ${VERSION} serves on ${formatAddress(server.address)}, process ${process.pid}`);
   log.info(`state: ${options.stateDir}; logs: ${options.logDir}; token: ${options.tokenFile}`);
   if (options.runner !== null) log.info(`driver: ${[options.runner, ...options.runnerArgs].join(" ")}`);
