@@ -12,7 +12,7 @@ export const CLIENT_ERROR_WORDS: Readonly<Record<string, Wording>> = {
   }),
   "not-allowed": (data) => ({
     message: `The server${at(data)} does not accept the token${data["token_file"] === undefined ? "" : ` in ${quoted(data, "token_file", "")}`}.`,
-    hint: "It keeps its state elsewhere: name that folder with --state-dir, or copy its token here.",
+    hint: `Name its state folder with --state-dir, or copy its token to ${quoted(data, "token_file", "the state folder here")}; a tunnel needs the same port on both ends: ${tunnel(data)}.`,
   }),
   "token-unreadable": (data) => ({ message: tokenMessage(data), hint: tokenHint(data) }),
   "version-mismatch": (data) => ({
@@ -45,6 +45,11 @@ export function clientErrorWords(error: { readonly code: string; readonly data: 
 
 function at(data: Data): string {
   return data["address"] === undefined ? "" : ` at ${bare(data, "address", "")}`;
+}
+
+function tunnel(data: Data): string {
+  const port = /:(\d+)$/.exec(bare(data, "address", ""))?.[1] ?? "3030";
+  return `\`ssh -L ${port}:127.0.0.1:${port} host\``;
 }
 
 function reason(data: Data, known: readonly string[]): string {

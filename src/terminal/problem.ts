@@ -3,7 +3,7 @@
  * core/problem.ts, which this layer may not import; a test sees to it that none is missing.
  */
 import type { WireProblem } from "../protocol/problem.ts";
-import { bare, type Data, detail, quoted, sentenceCase, unknownCode, type Wording, type Words } from "./wording.ts";
+import { bare, counted, type Data, detail, quoted, sentenceCase, unknownCode, type Wording, type Words } from "./wording.ts";
 
 export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
   // reaching a machine
@@ -13,11 +13,11 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
   }),
   "host-key-unknown": (data) => ({
     message: `The host key of ${machine(data)} is not known: it offers ${key(data)}.`,
-    hint: `Compare the fingerprint, then add the key: ${bare(data, "command", "ssh-keyscan -p PORT HOST >>~/.ssh/known_hosts")}`,
+    hint: `Compare the fingerprint, then add the key: ${bare(data, "command", "ssh-keyscan -p PORT HOST >>~/.ssh/known_hosts")}${restore(data)}`,
   }),
   "host-key-changed": (data) => ({
     message: `The host key of ${machine(data)} has changed: ${inFile(data)} has ${bare(data, "fingerprintOnFile", "another")}, it offers ${key(data)}.`,
-    hint: `If it was installed anew, and the fingerprint is right: ${bare(data, "command", "ssh-keygen -R HOST")}`,
+    hint: `If it was installed anew, and the fingerprint is right: ${bare(data, "command", "ssh-keygen -R HOST")}${restore(data)}`,
   }),
   "host-key-revoked": (data) => ({
     message: `The host key of ${machine(data)}, ${key(data)}, is revoked in ${inFile(data)}.`,
@@ -25,7 +25,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
   }),
   "host-key-certificate-only": (data) => ({
     message: `${sentenceCase(machine(data))} is known by a host certificate only (${inFile(data)}), which cannot be checked.`,
-    hint: `Add its plain key: ${bare(data, "command", "ssh-keyscan -p PORT HOST >>~/.ssh/known_hosts")}`,
+    hint: `Add its plain key: ${bare(data, "command", "ssh-keyscan -p PORT HOST >>~/.ssh/known_hosts")}${restore(data)}`,
   }),
   "authentication-refused": (data) => ({
     message: `${sentenceCase(machine(data))} refused to let user ${quoted(data, "user", "named in the SSH configuration")} in: ${tried(data)}.`,
@@ -89,7 +89,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "See what it printed: `j job log -l JID`, and `-e` for its standard error.",
   }),
   "timed-out": (data) => ({
-    message: `Stopped at its timeout${data["seconds"] === undefined ? "" : ` of ${bare(data, "seconds", "")} seconds`}.`,
+    message: `Stopped at its timeout${data["seconds"] === undefined ? "" : ` of ${seconds(data)}`}.`,
     hint: "Give it longer with --timeout when it is queued again.",
   }),
   canceled: () => ({ message: "Canceled.", hint: "" }),
@@ -132,7 +132,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "Print `RESULTS: PREFIX` with a path of at most 4096 bytes, without control characters or a leading hyphen.",
   }),
   "results-skipped": (data) => ({
-    message: `${data["count"] === undefined ? "Some entries" : `${bare(data, "count", "")} entries`} were passed over: only regular files and folders are copied${data["path"] === undefined ? "" : ` (${quoted(data, "path", "")})`}.`,
+    message: `${counted(data, "count", { one: "entry was", many: "entries were", instead: "Some entries were" })} passed over: only regular files and folders are copied${data["path"] === undefined ? "" : ` (${quoted(data, "path", "")})`}.`,
     hint: "Put links and devices into an archive, if they matter.",
   }),
   "results-none-named": () => ({
@@ -156,7 +156,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "Remove the link, or name its target as CP_PATH.",
   }),
   "transfer-stalled": (data) => ({
-    message: `No bytes came${from(data)} for ${bare(data, "seconds", "60")} seconds.`,
+    message: `No bytes came${from(data)} for ${seconds(data)}.`,
     hint: "The files are still there; see `j machine check`.",
   }),
   "transfer-cut": (data) => ({
@@ -211,6 +211,17 @@ function machine(data: Data): string {
 function named(data: Data): string {
   const name = data["machine"] ?? data["addr"] ?? data["host"];
   return name === undefined ? "" : ` ${bare({ name }, "name", "")}`;
+}
+
+/** A host key quarantines: once the key is in order a person says so, in the same line. */
+function restore(data: Data): string {
+  const name = named(data).slice(1);
+  const word = /^[\w.:@%/[\]-]*$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+  return ` && j machine restore ${word === "" ? "ADDR" : word}`;
+}
+
+function seconds(data: Data): string {
+  return counted(data, "seconds", { one: "second", many: "seconds", instead: "60 seconds" });
 }
 
 function on(data: Data): string {

@@ -24,6 +24,13 @@ export function bare(data: Data, key: string, instead: string): string {
   return value === undefined || value === "" ? instead : printable(String(value));
 }
 
+/** `1 second`, `90 seconds`; the words that stand for it when the number was not sent. */
+export function counted(data: Data, key: string, words: { readonly one: string; readonly many: string; readonly instead: string }): string {
+  const count = bare(data, key, "");
+  if (count === "") return words.instead;
+  return `${count} ${count === "1" ? words.one : words.many}`;
+}
+
 /** `: Connection refused`, when the system or the other side said something; a reason that is a code is put into words. */
 export function detail(data: Data): string {
   const value = data["message"] ?? data["reason"] ?? data["fault"];

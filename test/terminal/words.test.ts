@@ -67,12 +67,37 @@ describe("words", () => {
     expect(problemWords({ code: "host-key-changed", data })).toEqual({
       message:
         'The host key of "node7:22" has changed: line 3 of "/home/user/.ssh/known_hosts" has SHA256:old, it offers ssh-ed25519 SHA256:new.',
-      hint: "If it was installed anew, and the fingerprint is right: ssh-keygen -R node7",
+      hint: "If it was installed anew, and the fingerprint is right: ssh-keygen -R node7 && j machine restore node7:22",
     });
     expect(requestErrorWords({ code: "bad-command", data: { reason: "empty" } }).message).toBe("The command cannot be used: it is empty.");
     expect(serveFailureWords({ code: "port-taken", data: { address: "127.0.0.1:3030", pid: "12", command: "nc -l" } }).message).toBe(
       "127.0.0.1:3030 is taken by process 12 (nc -l).",
     );
+  });
+
+  test("lead from a host key to a machine that works again", () => {
+    const data = { machine: "node7:22", host: "node7.lab", command: "ssh-keyscan node7.lab >> '/home/user/.ssh/known_hosts'" };
+    for (const code of ["host-key-unknown", "host-key-changed", "host-key-certificate-only"]) {
+      expect(problemWords({ code, data }).hint).toEndWith(`: ${data.command} && j machine restore node7:22`);
+    }
+    expect(problemWords({ code: "host-key-unknown", data: {} }).hint).toEndWith("known_hosts && j machine restore ADDR");
+    expect(problemWords({ code: "host-key-unknown", data: { ...data, machine: "a b;c" } }).hint).toEndWith("j machine restore 'a b;c'");
+  });
+
+  test("count in the singular and the plural", () => {
+    expect(problemWords({ code: "timed-out", data: { seconds: "1" } }).message).toBe("Stopped at its timeout of 1 second.");
+    expect(problemWords({ code: "timed-out", data: { seconds: "90" } }).message).toBe("Stopped at its timeout of 90 seconds.");
+    expect(problemWords({ code: "transfer-stalled", data: { seconds: "1" } }).message).toBe("No bytes came for 1 second.");
+    expect(problemWords({ code: "results-skipped", data: { count: "1" } }).message).toStartWith("1 entry was passed over:");
+    expect(problemWords({ code: "results-skipped", data: { count: "2" } }).message).toStartWith("2 entries were passed over:");
+  });
+
+  test("tell who is not allowed in which file the token was, and what a tunnel needs", () => {
+    const { message, hint } = clientErrorWords({ code: "not-allowed", data: { address: "127.0.0.1:3031", token_file: "/home/user/token" } });
+    expect(message).toBe('The server at 127.0.0.1:3031 does not accept the token in "/home/user/token".');
+    expect(hint).toContain('"/home/user/token"');
+    expect(hint).toContain("--state-dir");
+    expect(hint).toContain("ssh -L 3031:127.0.0.1:3031");
   });
 
   test("show an unknown code as it is, and never what it does to a terminal", () => {
