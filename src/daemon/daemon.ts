@@ -111,7 +111,7 @@ export class Daemon {
       observe,
       book: this.book,
       fleet: this.fleet,
-      queue: new CopyQueue({ copiesMax: serve.limits.copiesAtOnceMax }),
+      queue: new CopyQueue({ copiesMax: serve.limits.copiesAtOnceMax, umask: caller.umask }),
       workDirectory: options.workDirectory,
       log,
     });

@@ -10,12 +10,15 @@ export const COPIES_MAX = 4;
 
 export class CopyQueue {
   readonly #copiesMax: number;
+  readonly #umask: { readonly umask?: number };
   readonly #targets = new TargetFolders();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(options: { readonly copiesMax?: number } = {}) {
+  /** @param options.umask of the server's caller: what results are made with */
+  constructor(options: { readonly copiesMax?: number; readonly umask?: number } = {}) {
     this.#copiesMax = options.copiesMax ?? COPIES_MAX;
+    this.#umask = options.umask === undefined ? {} : { umask: options.umask };
   }
 
   get running(): number {
@@ -27,11 +30,11 @@ export class CopyQueue {
   }
 
   /** Waits for its turn, then copies. Canceled by `options.signal`, also while it waits. Never rejects. */
-  async copy(options: Omit<CopyOptions, "targets">): Promise<CopyOutcome> {
+  async copy(options: Omit<CopyOptions, "targets" | "umask">): Promise<CopyOutcome> {
     const hasTurn = await this.#turn(options.signal);
     if (!hasTurn) return { kind: "failed", problem: canceled().problem, retryable: true };
     try {
-      return await copyResults({ ...options, targets: this.#targets });
+      return await copyResults({ ...options, ...this.#umask, targets: this.#targets });
     } finally {
       this.#pass();
     }

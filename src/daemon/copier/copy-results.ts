@@ -34,6 +34,8 @@ export interface CopyOptions {
   /** Shared by all copies of a server, so that two with one CP_PATH do not place at once. */
   readonly targets?: TargetFolders;
   readonly now?: () => number;
+  /** What results are made with: of the server's caller, not the daemon's own. Default: that of this process. */
+  readonly umask?: number;
 }
 
 export type CopyOutcome = CopyDone | CopyFailed;
@@ -63,7 +65,7 @@ export async function copyResults(options: CopyOptions): Promise<CopyOutcome> {
   try {
     const limits = { ...COPY_LIMITS, ...options.limits };
     const prefixes = splitPrefixes(options.prefixes, limits);
-    incoming = await openIncoming(options.target, options.jid, options.runId);
+    incoming = await openIncoming(options);
     const signal = options.signal ?? new AbortController().signal;
     const source = { shell: options.shell, prefixes, startDirectory: options.startDirectory, limits, signal };
     const fetched = await fetchResults(source, incoming);

@@ -1,12 +1,12 @@
 /**
  * Owns the temporary folder of a copy, `<CP_PATH>/.expjobserver/incoming/<jid>.<runId>/`, and with it the only
  * place where half-copied files exist. It outlives a crash, so that a repetition finds what is there. Everything
- * of ours is 0700, nothing is followed; what is in `tree/` gets the modes that the umask gives, because it is
- * renamed into place as it is.
+ * of ours is 0700, nothing is followed; what is in `tree/` gets the modes that the umask of the copy gives, because
+ * it is renamed into place as it is. The daemon's own umask is stricter than that.
  */
-import { lstatSync, mkdirSync, readdirSync, rmSync, type Stats } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, type Stats } from "node:fs";
 import { realpath, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { problem } from "../../core/problem.ts";
 import { CopyProblem, systemErrorCode, targetUnwritable } from "./copy-problem.ts";
 import { type Listing, RECORDS_FOLDER } from "./listing.ts";
@@ -21,15 +21,23 @@ export interface Incoming {
   readonly tree: string;
   /** What placing is about to set aside, for a repetition after a crash. */
   readonly planFile: string;
+  /** For what becomes a result; null: that of this process. */
+  readonly umask: number | null;
 }
 
 /** Makes CP_PATH if need be and the folder in it. @throws {CopyProblem} target-unwritable, target-is-link */
-export async function openIncoming(target: string, jid: number, runId: string): Promise<Incoming> {
+export async function openIncoming(options: {
+  readonly target: string;
+  readonly jid: number;
+  readonly runId: string;
+  readonly umask?: number;
+}): Promise<Incoming> {
+  const { target, jid, runId, umask = null } = options;
   if (!Number.isSafeInteger(jid) || !/^[0-9A-Za-z]+$/.test(runId)) throw new TypeError(`not a run: ${jid}.${runId}`);
-  const root = await makeTarget(target);
+  const root = await makeTarget(target, umask);
   const records = makeOwnFolder(root, RECORDS_FOLDER);
   const folder = makeOwnFolder(makeOwnFolder(records, "incoming"), `${jid}.${runId}`);
-  return { root, folder, tree: makeOwnFolder(folder, "tree"), planFile: join(folder, "plan.json") };
+  return { root, folder, tree: makeOwnFolder(folder, "tree"), planFile: join(folder, "plan.json"), umask };
 }
 
 /** Removes the temporary folder. What cannot be removed costs space, no more: false is returned. */
@@ -56,7 +64,8 @@ export async function shapeTree(incoming: Incoming, listing: Listing): Promise<v
       if (slice.over) await slice.pause();
     }
     for (const folder of listing.folders) {
-      makeFolder(join(incoming.tree, folder), 0o777);
+      const path = join(incoming.tree, folder);
+      if (makeFolder(path, 0o777) && incoming.umask !== null) chmodSync(path, folderMode(incoming.umask));
       if (slice.over) await slice.pause();
     }
   } catch (error) {
@@ -84,19 +93,29 @@ export function makeOwnFolder(parent: string, name: string): string {
   return path;
 }
 
-function makeFolder(path: string, mode: number): void {
+/** Whatever the umask, the copy must be able to fill it. */
+function folderMode(umask: number): number {
+  return (0o777 & ~umask) | 0o700;
+}
+
+/** @returns whether it was made; false: something is there already */
+function makeFolder(path: string, mode: number): boolean {
   try {
     mkdirSync(path, { mode });
+    return true;
   } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST") throw targetUnwritable(path, error);
+    if (systemErrorCode(error) === "EEXIST") return false;
+    throw targetUnwritable(path, error);
   }
 }
 
-async function makeTarget(target: string): Promise<string> {
+async function makeTarget(target: string, umask: number | null): Promise<string> {
   try {
     const first = mkdirSync(target, { recursive: true });
     const root = await realpath(target);
-    if (first !== undefined) await syncPaths(foldersFrom(dirname(first), root));
+    if (first === undefined) return root;
+    if (umask !== null) for (const path of foldersFrom(first, resolve(target))) chmodSync(path, folderMode(umask));
+    await syncPaths(foldersFrom(dirname(first), root));
     return root;
   } catch (error) {
     throw targetUnwritable(target, error);

@@ -3,7 +3,7 @@
  * it, sha256 is computed on the way. Small files are written at once (three system calls each), large ones
  * behind the reader, so that a disk that is slower than the network does not hold the daemon. It syncs nothing.
  */
-import { close, closeSync, constants, fdatasync, openSync, writeSync, writev } from "node:fs";
+import { close, closeSync, constants, fchmodSync, fdatasync, openSync, writeSync, writev } from "node:fs";
 import { promisify } from "node:util";
 import { resultsChanged, targetUnwritable } from "./copy-problem.ts";
 import { TimeSlice } from "./time-slice.ts";
@@ -27,6 +27,8 @@ export interface FileToReceive {
   readonly bytes: number;
   /** Bytes that are there already, and the hash of them; only for the first of a stream. */
   readonly resume: { readonly bytes: number; readonly hasher: Bun.CryptoHasher } | null;
+  /** null: that of this process. */
+  readonly umask: number | null;
 }
 
 /**
@@ -85,6 +87,7 @@ function openFile(file: FileToReceive): OpenFile {
   const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_APPEND } = constants;
   try {
     const fd = openSync(file.path, O_WRONLY | O_CREAT | O_NOFOLLOW | (file.resume === null ? O_TRUNC : O_APPEND), 0o666);
+    if (file.umask !== null) fchmodSync(fd, (0o666 & ~file.umask) | 0o600);
     return file.bytes < LARGE_BYTES ? new SmallFile(file, fd) : new LargeFile(file, fd);
   } catch (error) {
     throw targetUnwritable(file.path, error);

@@ -250,7 +250,7 @@ class Fetch {
   #toReceive(progress: Progress, resumed: Resumed | null): FileToReceive {
     const { source, bytes } = progress.file;
     const resume = resumed?.progress === progress ? { bytes: resumed.bytes, hasher: resumed.hasher } : null;
-    return { source, path: this.#pathOf(progress.file), bytes, resume };
+    return { source, path: this.#pathOf(progress.file), bytes, resume, umask: this.#incoming.umask };
   }
 
   #pathOf(file: ListedFile): string {

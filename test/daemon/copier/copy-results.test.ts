@@ -74,6 +74,21 @@ function battery(name: string, sizes: Sizes, open: () => Promise<{ shell: Machin
       expect(tree(fixture.target)).toEqual(tree(fixture.source));
     });
 
+    test("results and the folders made for them get the modes of the umask of the copy; our own folder stays ours", async () => {
+      using fixture = new CopyFixture();
+      fixture.write({ "exp7/sub/small": "x", "exp7/large": "y".repeat(2_000_000) });
+      const target = join(fixture.target, "made", "for", "it");
+      const before = process.umask(0o077);
+      try {
+        mustBeCopied(await fixture.copy({ shell, target, umask: 0o027 }));
+      } finally {
+        process.umask(before);
+      }
+      const paths = ["..", ".", "exp7", "exp7/sub", "exp7/sub/small", "exp7/large", ".expjobserver", ".expjobserver/7.toml"];
+      const modes = paths.map((path) => (statSync(join(target, path)).mode & 0o777).toString(8));
+      expect(modes).toEqual(["750", "750", "750", "750", "640", "640", "700", "600"]);
+    });
+
     test("empty files and empty folders arrive", async () => {
       using fixture = new CopyFixture();
       fixture.write({ "exp7/a": "", "exp7/b/c": "x", "exp7/z": "", "exp7.empty": "" });
