@@ -7,6 +7,7 @@ import type { Environment } from "../config/paths.ts";
 import type { Screen } from "../terminal/job-listing.ts";
 import { printableLines } from "../terminal/printable.ts";
 import type { GlobalFlags } from "./global-flags.ts";
+import { Failure } from "./failure.ts";
 import { terminalWidth } from "./terminal-width.ts";
 
 export interface Output {
@@ -38,17 +39,17 @@ export function createOutput(globals: Pick<GlobalFlags, "json" | "quiet" | "colo
       if (!isTerminal(1)) return { width: Number.POSITIVE_INFINITY, colours: false };
       return { width: (await terminalWidth(1)) ?? 80, colours };
     },
-    print: (text) => console.log(text),
+    print: (text) => void toStdout(lineOf(text)),
     printLines: (lines) => {
-      if (lines.length > 0) console.log(lines.join("\n"));
+      if (lines.length > 0) toStdout(lineOf(lines.join("\n")));
     },
-    printJson: (document) => console.log(safeJson(document, isTerminal(1))),
-    write: (bytes) => writeFully(1, bytes),
-    warn: (message, hint) => writeLine(2, hint === "" ? `Warning: ${message}` : `Warning: ${message}\n${hint}`),
-    errorText: (text) => writeLine(2, printableLines(text.trimEnd())),
+    printJson: (document) => void toStdout(lineOf(safeJson(document, isTerminal(1)))),
+    write: toStdout,
+    warn: (message, hint) => toStderr(hint === "" ? `Warning: ${message}` : `Warning: ${message}\n${hint}`),
+    errorText: (text) => toStderr(printableLines(text.trimEnd())),
     error: (code, message, hint) => {
-      if (globals.json) writeLine(2, safeJson({ error: { code, message, hint } }, false));
-      else writeLine(2, printableLines(hint === "" ? message : `${message}\n${hint}`));
+      if (globals.json) toStderr(safeJson({ error: { code, message, hint } }, false));
+      else toStderr(printableLines(hint === "" ? message : `${message}\n${hint}`));
     },
   };
 }
@@ -71,22 +72,39 @@ function isTerminal(descriptor: number): boolean {
   }
 }
 
-function writeLine(descriptor: number, text: string): void {
-  writeFully(descriptor, new TextEncoder().encode(`${text}\n`));
+function lineOf(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\n`);
 }
 
-/** A non-blocking pipe may be full for a moment; a reader that is gone ends it without a word. */
-function writeFully(descriptor: number, bytes: Uint8Array): boolean {
+/** @returns false when nobody reads any more. @throws Failure when a file did not take it: half a table must not pass for a whole */
+function toStdout(bytes: Uint8Array): boolean {
+  const fault = writeFully(1, bytes);
+  if (fault === null) return true;
+  if (UNREAD.includes(fault)) return false;
+  const hint = fault === "ENOSPC" || fault === "EDQUOT" ? "Free some space, or write it elsewhere." : "Write it elsewhere.";
+  throw new Failure("output-failed", `The output cannot be written: ${fault}.`, hint);
+}
+
+/** There is nowhere else to say that stderr takes nothing. */
+function toStderr(text: string): void {
+  writeFully(2, lineOf(text));
+}
+
+/** A reader that is gone, or a stdout that was closed: nobody to tell, and nothing lost. */
+const UNREAD: readonly string[] = ["EPIPE", "EBADF"];
+
+/** A non-blocking pipe may be full for a moment. @returns the system's code when it was not written to the end */
+function writeFully(descriptor: number, bytes: Uint8Array): string | null {
   for (let offset = 0; offset < bytes.length; ) {
     try {
       offset += writeSync(descriptor, bytes, offset);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code !== "EAGAIN") return false;
+      if (code !== "EAGAIN") return code ?? "unknown";
       Bun.sleepSync(1);
     }
   }
-  return true;
+  return null;
 }
 
 function hasValue(variable: string | undefined): boolean {

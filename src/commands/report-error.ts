@@ -20,7 +20,8 @@ export function reportError(error: unknown, output: Output): number {
   if (error instanceof RequestError) {
     const { message, hint } = requestErrorWords(error);
     output.error(error.code, message, hint);
-    return 1;
+    // The server is as good as gone: a script must not take that for "a job failed".
+    return error.code === "shutting-down" ? 3 : 1;
   }
   if (error instanceof ClientError) {
     const { message, hint } = clientErrorWords(error);

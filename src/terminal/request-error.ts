@@ -20,8 +20,8 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
     hint: "Close some clients, or try again in a moment.",
   }),
   "shutting-down": () => ({
-    message: "The server is stopping.",
-    hint: "Start it again with `expjobserver serve`, and repeat the command.",
+    message: "The server is stopping; jobs that run go on.",
+    hint: "Start it again with `expjobserver serve --detach`, and repeat the command.",
   }),
   canceled: () => ({ message: "The request was canceled.", hint: "" }),
   internal: (data) => ({ message: `The server failed inside${detail(data)}.`, hint: "See the server's log; `j status` says where it is." }),
@@ -77,7 +77,10 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
   }),
   "bad-variable-name": (data) => ({
     message: `${quoted(data, "name", "That")} cannot be the name of a variable.`,
-    hint: "Use letters, digits and _, not beginning with a digit.",
+    hint:
+      data["reason"] === "built-in"
+        ? `Take another name: {${bare(data, "name", "NAME")}} is there without being set.`
+        : "Use letters, digits and _, not beginning with a digit.",
   }),
   "bad-command": (data) => ({ message: `The command cannot be used${detail(data)}.`, hint: "Check its quotes: each must be closed." }),
   "bad-placeholder": (data) => ({
@@ -90,7 +93,7 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
   }),
   "limit-exceeded": (data) => ({
     message: `That is more than the limit: at most ${bare(data, "max", "a certain number of")} ${LIMITED[String(data["what"])] ?? bare(data, "what", "")}.`,
-    hint: "Ask for less at once; the limit of queued jobs is queued_jobs in [limits] of config.toml.",
+    hint: LIMIT_HINTS[String(data["what"])] ?? "Ask for less at once.",
   }),
   "log-missing": (data) => ({
     message: `Job ${id(data, "jid")} has no log.`,
@@ -102,9 +105,21 @@ const LIMITED: Readonly<Record<string, string>> = {
   reply: "bytes in one answer",
   "requests-in-flight": "requests at once",
   ids: "jobs at once",
+  count: "jobs in one request",
+  timeout: "seconds of timeout",
+  "command-line": "bytes in a command line",
+  reasons: "reasons at once",
   "queued-jobs": "queued jobs",
   variable: "bytes in a variable",
   variables: "variables",
+};
+
+const LIMIT_HINTS: Readonly<Record<string, string>> = {
+  "queued-jobs": "Queue the rest later, or raise queued_jobs in [limits] of config.toml.",
+  timeout: "Give it less, or leave --timeout out: then it may run for ever.",
+  "command-line": "Put long values in a file, and pass its path.",
+  variable: "Put it in a file, and set its path.",
+  variables: "Remove some with `j var rm NAME`.",
 };
 
 export function requestErrorWords(error: Pick<RequestErrorBody, "code" | "data">): Words {

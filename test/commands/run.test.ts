@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { RequestError } from "../../src/protocol/error.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { LISTING, MACHINES, MATRIX, wireJob } from "../terminal/samples.ts";
 import { bareEnvironment, runClient, type ScriptedServer, startClient, startScriptedServer } from "./scripted-server.ts";
 
+const MAIN = join(import.meta.dir, "../../src/main.ts");
 let server: ScriptedServer;
 const done = wireJob({ jid: 7, status: "done", exit_code: 0, duration: 3, machine: "local", results_path: "/r/7" });
 const failed = wireJob({ jid: 8, status: "failed", exit_code: 3, error: { code: "nonzero-exit", data: { exit_code: "3" } } });
@@ -255,6 +256,16 @@ describe("commands print for people and for scripts", () => {
     expect(await server.run("var", "rm", "A", "NONE")).toMatchObject({ code: 1, out: "" });
   });
 
+  test("a value that is nothing, no text, or holds a NUL is refused before anything is sent", async () => {
+    server.asked.length = 0;
+    const set = (stdin: string | Uint8Array) => runClient(["var", "set", "T", "-"], { environment: server.environment, stdin });
+    expect(await set("")).toMatchObject({ code: 2, err: "Nothing came on stdin.\nTo set an empty value, write j var set T ''.\n" });
+    expect((await set(new Uint8Array([0xff, 0xfe]))).err).toStartWith("The value is not UTF-8.");
+    expect((await set("a\0b")).err).toStartWith("The value holds a NUL byte.");
+    expect(server.asked).toEqual([]);
+    expect((await set("\n")).code).toBe(0);
+  });
+
   test("ping prints the version and the time", async () => {
     expect((await server.run("ping")).out).toMatch(/^expjobserver 0\.1\.0 answered in [\d.]+ m?s\n$/);
     expect(JSON.parse((await server.run("ping", "--json")).out).duration_ms).toBeGreaterThan(0);
@@ -303,6 +314,22 @@ describe("exit codes", () => {
     expect(ran).toEqual({ code: 2, out: "", err: "`j` needs a command.\n`j --help` lists them.\n" });
   });
 
+  test("1 when the output cannot be written", async () => {
+    const full = existsSync("/dev/full") ? "/dev/full" : null;
+    if (full === null) return expect(process.platform).not.toBe("linux");
+    for (const words of ["job ls", "job ls --json", "machine ls -q", "job ls --help", "job log -t 7"]) {
+      const child = Bun.spawn(["sh", "-c", `"$0" "$1" ${words} >${full}`, process.execPath, MAIN], {
+        env: server.environment,
+        stderr: "pipe",
+      });
+      expect([words, await child.stderr.text(), await child.exited]).toEqual([
+        words,
+        expect.stringMatching(words.includes("--json") ? /"output-failed".*ENOSPC/ : /^The output cannot be written: ENOSPC\.\nFree some space/),
+        1,
+      ]);
+    }
+  });
+
   test("a reader that goes away is no error", async () => {
     const child = Bun.spawn(
       ["sh", "-c", `"$0" "$1" job ls --json | head -c 10`, process.execPath, join(import.meta.dir, "../../src/main.ts")],
@@ -324,6 +351,31 @@ describe("a server of another version", () => {
     expect(ran).toMatchObject({ code: 0, out: "[]\n" });
     expect(ran.err).toContain('The server is version "0.0.9", this client "');
   });
+});
+
+describe("a server that stops while somebody waits", () => {
+  for (const words of ["job wait 7", "job log -t 7"]) {
+    test(`${words} says so in one line, and exits with 3`, async () => {
+      let asked = false;
+      const untilStopped = async (signal: AbortSignal): Promise<never> => {
+        asked = true;
+        return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      };
+      await using stopping = await startScriptedServer({
+        "job.logs": async () => ({ logs: [{ jid: 7, status: "running", log: "/logs/7", err_log: null }], missing: [] }),
+        "job.wait": async (_params, { signal }) => untilStopped(signal),
+        "job.follow": async (_params, { signal }) => untilStopped(signal),
+      });
+      const ran = stopping.run(...words.split(" "));
+      await waitFor(() => asked);
+      await stopping.stop();
+      expect(await ran).toEqual({
+        code: 3,
+        out: "",
+        err: "The server is stopping; jobs that run go on.\nStart it again with `expjobserver serve --detach`, and repeat the command.\n",
+      });
+    });
+  }
 });
 
 describe("stop", () => {

@@ -66,7 +66,7 @@ export async function startScriptedServer(
 
 export interface RunOptions {
   readonly environment: Record<string, string>;
-  readonly stdin?: string;
+  readonly stdin?: string | Uint8Array;
   readonly folder?: string;
 }
 

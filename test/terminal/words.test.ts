@@ -100,6 +100,17 @@ describe("words", () => {
     expect(hint).toContain("ssh -L 3031:127.0.0.1:3031");
   });
 
+  test("say of a limit what it limits, and how to keep to it", () => {
+    const words = (what: string) => requestErrorWords({ code: "limit-exceeded", data: { what, max: 10 } });
+    expect(words("count").message).toBe("That is more than the limit: at most 10 jobs in one request.");
+    expect(words("timeout").message).toBe("That is more than the limit: at most 10 seconds of timeout.");
+    for (const what of ["timeout", "variable", "variables", "command-line"]) expect(words(what).hint).not.toContain("queued_jobs");
+    expect(words("queued-jobs").hint).toContain("queued_jobs");
+    expect(requestErrorWords({ code: "bad-variable-name", data: { name: "JID", reason: "built-in" } }).hint).toBe(
+      "Take another name: {JID} is there without being set.",
+    );
+  });
+
   test("show an unknown code as it is, and never what it does to a terminal", () => {
     expect(problemWords({ code: "brand-new", data: { path: "/a\x1b[2J" } }).message).toBe('Brand new (path "/a\\e[2J").');
     expect(problemWords({ code: "__proto__", data: {} }).message).toContain("proto");
