@@ -30,11 +30,15 @@ interface Place {
 type Kinds = Readonly<Record<string, Kind<unknown>>>;
 type Values<K extends Kinds> = { readonly [Key in keyof K]?: K[Key] extends Kind<infer T> ? T : never };
 
-const text: Kind<string> = { expected: "a string", read: (value) => (typeof value === "string" ? value : undefined) };
 const flag: Kind<boolean> = { expected: "true or false", read: (value) => (typeof value === "boolean" ? value : undefined) };
 const path: Kind<string> = {
   expected: "a path in quotes",
   read: (value, place) => (typeof value === "string" && value !== "" ? absolutePath(value, place.folder, place.environment) : undefined),
+};
+/** Of the machine, not of this host: its home is not known here. */
+const machinePath: Kind<string> = {
+  expected: 'a path on the machine that begins with "/" or "~/"',
+  read: (value) => (typeof value === "string" && /^(~\/.|\/)/.test(value) ? value : undefined),
 };
 const words: Kind<readonly string[]> = {
   expected: 'a list of strings, as in ["--verbose"]',
@@ -99,7 +103,7 @@ const SERVE_KINDS = {
 /** `[class.NAME]`. */
 const CLASS_KINDS = {
   runner: oneOf(RUNNERS),
-  run_root: text,
+  run_root: machinePath,
   backoff: seconds,
   backoff_max: seconds,
 } as const satisfies Kinds;

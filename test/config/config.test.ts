@@ -117,6 +117,7 @@ describe("a wrong config file", () => {
     ["[class]\na = 3", "FILE: class.a is 3.", "It must be a table: [class.a]."],
     ["[limits]\nqueued_jobs = 0", "FILE: limits.queued_jobs is 0.", "It must be a whole number above 0."],
     ['[class.a]\nbackoff = "soon"', 'FILE: class.a.backoff is "soon".', "It must be a time in quotes"],
+    ['[class.a]\nrun_root = "runs"', 'FILE: class.a.run_root is "runs".', 'It must be a path on the machine that begins with "/" or "~/".'],
     ['[class.a]\nrunner = "driver"', 'FILE: class.a.runner is "driver", but there is no driver.', "--runner"],
     ["runner = ", "FILE is not valid TOML: line 1, column", "Correct that line."],
     ["a = 1\na = 2", "FILE is not valid TOML: line 2", "Correct that line."],

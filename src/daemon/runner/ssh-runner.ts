@@ -24,7 +24,7 @@ import { supervisorEnvironment } from "./supervisor.ts";
 export interface SshRunnerOptions {
   readonly shell: (machine: string) => MachineShell;
   readonly serverId: string;
-  /** Absolute, on the machine; null: `~/.local/state/expjobserver/runs`. */
+  /** On the machine, beginning with `/` or, for the login home, `~/`; null: `~/.local/state/expjobserver/runs`. */
   readonly runRoot: string | null;
   readonly now: () => number;
   /** Told of what is left for later: a run directory that cannot be removed. */
@@ -139,7 +139,8 @@ export class SshRunner implements Runner {
   }
 
   #rootOf({ home, machineId }: AgentIdentity): string {
-    return `${this.#options.runRoot ?? `${home}/.local/state/expjobserver/runs`}/${machineId}/${this.#options.serverId}`;
+    const root = (this.#options.runRoot ?? "~/.local/state/expjobserver/runs").replace(/^~(?=\/)/, () => home);
+    return `${root}/${machineId}/${this.#options.serverId}`;
   }
 
   #openLogs(options: { machine: string; directory: string; log: RunLog; base: LogBase | null; umask: number | null }): LogCopy {

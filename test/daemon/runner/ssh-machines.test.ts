@@ -1,13 +1,13 @@
 /** What the ssh runner owes to machines as they are: their shells, logins, homes and disks; and what it sends there. Needs sshd. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { homedir, tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import type { RunRequest } from "../../../src/daemon/runner/runner.ts";
 import { exitCodeOf, RunnerTestBed, started } from "../../contract/runner-test-bed.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { mountSmall } from "./small-file-system.ts";
-import { OwnSshRunner, openSshRunner, type SshHarnessOptions, type SshRunnerUnderTest } from "./ssh-runner-harness.ts";
+import { machineId, OwnSshRunner, openSshRunner, type SshHarnessOptions, type SshRunnerUnderTest } from "./ssh-runner-harness.ts";
 
 // Real servers on a machine that is busy with other tests.
 setDefaultTimeout(30_000);
@@ -192,6 +192,18 @@ describe("a log", () => {
   test("that cannot be made here keeps the run from starting", async () => {
     const request = bed.request("true", { log: { stdout: "/dev/null/out", stderr: "/dev/null/err" } });
     expect(await bed.runner.start(request)).toMatchObject({ kind: "not-started", problem: { code: "log-unwritable" } });
+  });
+});
+
+describe("the run root of a class", () => {
+  test("that begins with ~/ is below the login home of the machine", async () => {
+    await withMachine({}, async (bed, under) => {
+      const place = join(relative(homedir(), bed.folder), "below home");
+      using runner = new OwnSshRunner({ configFile: under.side.configFile, runRoot: `~/${place}` });
+      const { end } = started(await runner.start(bed.request("true")));
+      expect(await end).toMatchObject({ kind: "exited", exitCode: 0 });
+      expect(readdirSync(join(bed.folder, "below home"))).toEqual([machineId()]);
+    });
   });
 });
 
