@@ -20,8 +20,7 @@ export function reportError(error: unknown, output: Output): number {
   if (error instanceof RequestError) {
     const { message, hint } = requestErrorWords(error);
     output.error(error.code, message, hint);
-    // The server is as good as gone: a script must not take that for "a job failed".
-    return error.code === "shutting-down" ? 3 : 1;
+    return requestExitCode(error.code);
   }
   if (error instanceof ClientError) {
     const { message, hint } = clientErrorWords(error);
@@ -29,4 +28,11 @@ export function reportError(error: unknown, output: Output): number {
     return exitCodeOf(error.code);
   }
   throw error;
+}
+
+function requestExitCode(code: RequestError["code"]): 1 | 2 | 3 {
+  // Only the server knows whether a driver will split the words: the mistake is the typist's all the same.
+  if (code === "bad-command") return 2;
+  // The server is as good as gone: a script must not take that for "a job failed".
+  return code === "shutting-down" ? 3 : 1;
 }

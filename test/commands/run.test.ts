@@ -33,11 +33,10 @@ beforeAll(async () => {
         { addr: "b:22", duration_ms: 12, problem: { code: "unreachable", data: { machine: "b:22", message: "timed out" } }, kernel: null },
       ],
     }),
-    "job.add": async ({ count, class: name }) => ({
-      first: 7,
-      count,
-      warnings: name === "empty" ? [{ code: "class-empty", data: { class: name } }] : [],
-    }),
+    "job.add": async ({ count, class: name, cmd }) => {
+      if (cmd.includes("'")) throw new RequestError("bad-command", { reason: "quotes", message: "a single quote is not closed" });
+      return { first: 7, count, warnings: name === "empty" ? [{ code: "class-empty", data: { class: name } }] : [] };
+    },
     "job.list": async ({ collapse }, { emit }) => {
       const rows = LISTING.rows.filter((row) => collapse || row.kind === "job");
       await emit(rows.slice(0, 2));
@@ -124,6 +123,14 @@ describe("commands print for people and for scripts", () => {
     expect(warned.out).toBe("Queued job 7\n");
     expect(warned.err).toBe('Warning: There is no machine in class "empty".\nIt waits until one is added: `j machine add ADDR empty`.\n');
     expect(warned.code).toBe(0);
+  });
+
+  test("a command that no driver could be given is wrong usage", async () => {
+    expect(await server.run("job", "add", "foo", "it's")).toEqual({
+      code: 2,
+      out: "",
+      err: "The command cannot be used: a single quote is not closed.\nCheck its quotes: each must be closed.\n",
+    });
   });
 
   test("job ls prints all chunks; scripts get jobs, not matrices", async () => {
@@ -245,7 +252,8 @@ describe("commands print for people and for scripts", () => {
     const checked = await server.run("machine", "check");
     expect(checked.code).toBe(1);
     expect(checked.out).toContain("reachable in 12 ms, Linux 6.1");
-    expect((await server.run("machine", "restore", "a:22", "b:22")).code).toBe(1);
+    expect(await server.run("machine", "restore", "a:22", "b:22")).toMatchObject({ code: 1, out: "Restored a:22\n" });
+    expect((await server.run("machine", "restore", "a:22", "-q")).out).toBe("a:22\n");
   });
 
   test("variables are set from the line or from stdin", async () => {
@@ -298,6 +306,22 @@ describe("exit codes", () => {
     expect(ran).toMatchObject({ code: 2, err: `"${config}": there is no key "adress".\nDid you mean address?\n` });
   });
 
+  test("2 for an empty class, which is never sent", async () => {
+    server.asked.length = 0;
+    for (const words of [
+      ["job", "add", "", "x"],
+      ["job", "matrix", "add", "", "x {A}", "A=1"],
+      ["machine", "add", "a:22", ""],
+      ["machine", "add", "", "zz"],
+      ["machine", "mv", "-m", "a:22", ""],
+    ]) {
+      const ran = await server.run(...words);
+      expect(ran.code).toBe(2);
+      expect(ran.err).toMatch(/^The (class|machine) is empty\.\n\S.*\n$/);
+    }
+    expect(server.asked).toEqual([]);
+  });
+
   test("1 when the server refuses", async () => {
     expect((await server.run("status")).err).toContain("does not know");
     expect((await server.run("stop")).code).toBe(1);
@@ -311,7 +335,7 @@ describe("exit codes", () => {
 
   test("2 for nothing at all", async () => {
     const ran = await runClient([], { environment: bareEnvironment("/nonexistent") });
-    expect(ran).toEqual({ code: 2, out: "", err: "`j` needs a command.\n`j --help` lists them.\n" });
+    expect(ran).toEqual({ code: 2, out: "", err: "`j` needs a command.\nThe commands are: job, machine, var, ping, status, serve, stop, link; `j --help` tells more.\n" });
   });
 
   test("1 when the output cannot be written", async () => {
