@@ -1,7 +1,8 @@
 /** Hands a checked command line to citty, which gives each argument its type and default and calls the command. */
 import { defineCommand, runCommand } from "citty";
+import { isRepeatable, isRest } from "./argument.ts";
 import type { Context } from "./context.ts";
-import { isRepeatable, isRest, type ParsedCall } from "./parse.ts";
+import type { ParsedCall } from "./parse.ts";
 
 export async function callCommand(call: ParsedCall, context: Context): Promise<number> {
   const { command, flags, words } = call;

@@ -1,8 +1,7 @@
 /** `--help` of every level, from the definitions: each argument with its default, and one example. */
-import type { ArgumentDefinition } from "./argument.ts";
+import { type ArgumentDefinition, aliasesOf, hintOf, isMany, isNegatable, isRepeatable, usageOf, wordName } from "./argument.ts";
 import type { Group, Leaf } from "./command.ts";
 import { GLOBAL_FLAGS } from "./global-flags.ts";
-import { aliasesOf, hintOf, isMany, isNegatable, isRepeatable, isRest, wordName } from "./parse.ts";
 
 const WIDTH_MAX = 100;
 
@@ -36,7 +35,7 @@ function groupHelp(group: Group, name: string, width: number): string {
 function leafHelp(command: Leaf, name: string, width: number): string {
   const words = Object.entries(command.arguments).filter(([, definition]) => definition.type === "positional");
   const flags = flagRows(command.arguments);
-  const shape = command.usage ?? words.map(([word, definition]) => usageOf(word, definition)).join(" ");
+  const shape = usageOf(command);
   const lines = [wrap(command.summary, width, 0)];
   if (command.details !== undefined) lines.push("", wrap(command.details, width, 0));
   lines.push("", ...indented(`Usage: ${name}`, `${flags.length > 0 ? " [FLAGS]" : ""}${shape === "" ? "" : ` ${shape}`}`, width));
@@ -71,11 +70,6 @@ function described(definition: ArgumentDefinition): string {
   if (isRepeatable(definition) && !isMany(definition)) notes.push("may be repeated");
   if (typeof definition.default === "string") notes.push(`default: ${definition.default}`);
   return notes.length === 0 ? text : `${text} [${notes.join("; ")}]`;
-}
-
-function usageOf(name: string, definition: ArgumentDefinition): string {
-  const word = `${wordName(name, definition)}${isRest(definition) ? "..." : ""}`;
-  return definition.required === false ? `[${word}]` : word;
 }
 
 function twoColumns(rows: readonly Row[], width: number): string[] {

@@ -6,8 +6,8 @@ import { fstatSync, writeSync } from "node:fs";
 import type { Environment } from "../config/paths.ts";
 import type { Screen } from "../terminal/job-listing.ts";
 import { printableLines } from "../terminal/printable.ts";
-import type { GlobalFlags } from "./global-flags.ts";
 import { Failure } from "./failure.ts";
+import type { GlobalFlags } from "./global-flags.ts";
 import { terminalWidth } from "./terminal-width.ts";
 
 export interface Output {

@@ -5,10 +5,23 @@
  */
 
 import { nearest } from "../config/nearest.ts";
-import type { ArgumentDefinition, ArgumentsDefinition } from "./argument.ts";
+import {
+  type ArgumentDefinition,
+  type ArgumentsDefinition,
+  aliasesOf,
+  hintOf,
+  isFlag,
+  isMany,
+  isNegatable,
+  isRepeatable,
+  isRest,
+  usageOf,
+  wordName,
+} from "./argument.ts";
 import type { Group, Leaf } from "./command.ts";
 import { UsageError } from "./failure.ts";
 import { GLOBAL_FLAGS, type GlobalFlags } from "./global-flags.ts";
+import { unknownCommand } from "./unknown-command.ts";
 
 export type Parsed =
   | { readonly kind: "version" }
@@ -77,12 +90,12 @@ class Reader {
       this.#words.push(word);
       return;
     }
-    if (word === "help" && this.path.length === 0) {
+    if (word === "help") {
       this.#flags.set("help", []);
       return;
     }
     const entry = command.commands.find((candidate) => candidate.name === word || candidate.alias === word);
-    if (entry === undefined) throw unknownCommand(word, command, this.path);
+    if (entry === undefined) throw await unknownCommand(word, command, this.path);
     this.command = await entry.load();
     this.path.push(entry.name);
   }
@@ -176,6 +189,8 @@ class Reader {
       .map(([name, definition]) => (isNegatable(definition) ? `--no-${name}` : `--${name}`));
     const close = nearest(typed.replaceAll("_", "-"), names);
     const place = ["j", ...this.path].join(" ");
+    // As in `head -5`.
+    if (/^-\d+$/.test(typed) && this.#definition("limit") !== undefined) close.unshift(`-n ${typed.slice(1)}`);
     const hint =
       close.length > 0
         ? `Did you mean ${close.join(" or ")}?`
@@ -184,69 +199,24 @@ class Reader {
   }
 }
 
-function unknownCommand(word: string, group: Group, path: readonly string[]): UsageError {
-  const names = group.commands.map((entry) => entry.name);
-  const close = nearest(word, names);
-  const place = ["j", ...path].join(" ");
-  const hint =
-    close.length > 0
-      ? `Did you mean ${close.map((name) => `\`${place} ${name}\``).join(" or ")}?`
-      : `The commands are: ${names.join(", ")}.`;
-  return new UsageError(`There is no command "${[...path, word].join(" ")}".`, hint);
-}
-
 function checkedWords(command: Leaf, words: readonly string[], path: readonly string[]): readonly string[] {
   const expected = Object.entries(command.arguments).filter(([, definition]) => definition.type === "positional");
-  const place = `\`j ${path.join(" ")} --help\` shows how it is written.`;
-  for (const [index, [name, definition]] of expected.entries()) {
+  const called = `j ${path.join(" ")}`;
+  const place = `Write ${[called, usageOf(command)].join(" ").trimEnd()}; \`${called} --help\` tells more.`;
+  for (const [index, [word, definition]] of expected.entries()) {
     const optional = definition.required === false || definition.default !== undefined;
     if (words[index] === undefined && !optional)
-      throw new UsageError(`\`j ${path.join(" ")}\` needs ${wordName(name, definition)}.`, place);
+      throw new UsageError(
+        `\`${called}\` needs ${wordName(word, definition)}`.replace(/\.*$/, (dots) => dots || "."),
+        place,
+      );
   }
   const takesRest = expected.some(([, definition]) => isRest(definition));
   const extra = words[expected.length];
   if (!takesRest && extra !== undefined) {
-    throw new UsageError(
-      `\`j ${path.join(" ")}\` does not take another word: ${JSON.stringify(extra)}.`,
-      `${place} Words with spaces need quotes.`,
-    );
+    throw new UsageError(`\`${called}\` does not take another word: ${JSON.stringify(extra)}.`, `${place} Words with spaces need quotes.`);
   }
   return words;
-}
-
-/** How a positional word is called in help and errors. */
-export function wordName(name: string, definition: ArgumentDefinition): string {
-  return definition.valueHint ?? name.toUpperCase().replaceAll("-", "_");
-}
-
-/** How a flag's value is called in help and errors. */
-export function hintOf(definition: ArgumentDefinition): string {
-  return definition.valueHint ?? "VALUE";
-}
-
-export function aliasesOf(definition: ArgumentDefinition): readonly string[] {
-  if (!("alias" in definition) || definition.alias === undefined) return [];
-  return typeof definition.alias === "string" ? [definition.alias] : definition.alias;
-}
-
-export function isNegatable(definition: ArgumentDefinition | undefined): boolean {
-  return definition?.type === "boolean" && definition.default === true;
-}
-
-export function isRest(definition: ArgumentDefinition): boolean {
-  return "rest" in definition && definition.rest === true;
-}
-
-export function isMany(definition: ArgumentDefinition): boolean {
-  return "many" in definition && definition.many === true;
-}
-
-export function isRepeatable(definition: ArgumentDefinition): boolean {
-  return isMany(definition) || ("repeat" in definition && definition.repeat === true);
-}
-
-function isFlag(definition: ArgumentDefinition): boolean {
-  return definition.type !== "positional";
 }
 
 function isFlagLike(word: string): boolean {

@@ -42,15 +42,15 @@ async function inform(parsed: Exclude<Parsed, { kind: "call" }>, output: Output)
     return 0;
   }
   const { path, command, wanted } = parsed;
-  if (!wanted) throw missingCommand(path);
+  if (!wanted) throw missingCommand(path, command.kind === "group" ? command.commands.map((entry) => entry.name) : []);
   const { renderHelp } = await import("./help.ts");
   output.print(renderHelp(command, path, (await output.screen()).width));
   return 0;
 }
 
-function missingCommand(path: readonly string[]): UsageError {
+function missingCommand(path: readonly string[], names: readonly string[]): UsageError {
   const place = ["j", ...path].join(" ");
-  return new UsageError(`\`${place}\` needs a command.`, `\`${place} --help\` lists them.`);
+  return new UsageError(`\`${place}\` needs a command.`, `The commands are: ${names.join(", ")}; \`${place} --help\` tells more.`);
 }
 
 async function call(parsed: ParsedCall, context: Context): Promise<number> {

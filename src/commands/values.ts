@@ -40,6 +40,12 @@ export function absoluteOrNull(typed: string | undefined, surroundings: Surround
   return absolutePath(typed, surroundings.folder, surroundings.environment);
 }
 
+/** @param what "class" or "machine". @throws UsageError when it is empty, as an unset variable of the shell leaves it */
+export function checkedName(typed: string, what: "class" | "machine"): string {
+  if (typed.trim() === "") throw new UsageError(`The ${what} is empty.`, "If it came from a shell variable: that one is not set.");
+  return typed;
+}
+
 /** @throws UsageError when it is empty */
 export function checkedCommand(typed: string): string {
   if (typed.trim() === "") throw new UsageError("The command is empty.", "Write it in quotes, as one word.");

@@ -18,6 +18,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 export function renderMachineTable(machines: readonly WireMachine[], screen: Screen): string {
+  if (machines.length === 0) return "No machines yet: `j machine add ADDR... CLASS` adds some.";
   const palette = paletteOf(screen);
   const rows = machines.map((machine) => [
     palette.bold(printable(machine.addr)),

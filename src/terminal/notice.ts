@@ -31,7 +31,10 @@ const NOTICE_WORDS: Readonly<Record<string, Wording>> = {
   "machines-busy": (data) => ({ message: `${bare(data, "count", "Many")} machines of its class are busy.`, hint: "" }),
   "last-start": (data) => withStart("The last start did not happen", data),
   "starting-paused": (data) => withStart("The server starts nothing at the moment", data),
-  "not-waiting": (data) => ({ message: `It is not waiting: it is ${bare(data, "status", "past that")}.`, hint: "`j job show JID` tells more." }),
+  "not-waiting": (data) => ({
+    message: `It is not waiting: it is ${bare(data, "status", "past that")}.`,
+    hint: "`j job show JID` tells more.",
+  }),
 };
 
 export function noticeWords(notice: Notice): Words {

@@ -16,6 +16,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 export function renderVariableTable(variables: readonly ListedVariable[], screen: Screen): string {
+  if (variables.length === 0) return "No variables yet: `j var set NAME VALUE` sets one.";
   const palette = paletteOf(screen);
   const rows = variables.map(({ name, value }) => [
     palette.bold(printable(name)),

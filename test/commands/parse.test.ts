@@ -103,6 +103,16 @@ describe("a wrong command line", () => {
     ["jbo ls", 'There is no command "jbo".', "Did you mean `j job`?"],
     ["job lst", 'There is no command "job lst".', "Did you mean `j job ls`"],
     ["xyzzy", 'There is no command "xyzzy".', "The commands are: job, machine"],
+    ["job list", 'There is no command "job list".', "Did you mean `j job ls`?"],
+    ["job cancel 3", 'There is no command "job cancel".', "Did you mean `j job rm`?"],
+    ["machine delete x", 'There is no command "machine delete".', "Did you mean `j machine rm`?"],
+    ["ls", 'There is no command "ls".', "Did you mean `j job ls` or `j machine ls` or `j var ls`?"],
+    ["matrix add", 'There is no command "matrix".', "Did you mean `j job matrix`?"],
+    ["submit zz x", 'There is no command "submit".', "Did you mean `j job add` or `j machine add`?"],
+    ["start", 'There is no command "start".', "Did you mean `j serve`?"],
+    ["version", 'There is no command "version".', "Did you mean `j --version`?"],
+    ["job ls -5", 'There is no flag "-5" for `j job ls`.', "Did you mean -n 5?"],
+    ["job show -5", 'There is no flag "-5" for `j job show`.', "--help"],
     ["job ls --jsn", 'There is no flag "--jsn" for `j job ls`.', "Did you mean --json?"],
     ["job add --max-failure 3 a b", 'There is no flag "--max-failure" for `j job add`.', "Did you mean --max-failures?"],
     ["job ls -x", 'There is no flag "-x" for `j job ls`.', "--help"],
@@ -112,8 +122,13 @@ describe("a wrong command line", () => {
     ["job ls -n", "-n needs a value.", "Write -n N."],
     ["job ls --limit=", "--limit needs a value, but it is empty.", "Write --limit N."],
     ["job ls -n --running", "-n needs a value, but the flag --running follows.", "write -n=--running"],
-    ["job add foo", "`j job add` needs CMD.", "--help"],
-    ["job show", "`j job show` needs JID.", "--help"],
+    ["job add foo", "`j job add` needs CMD.", "Write j job add CLASS CMD [CP_PATH]; `j job add --help` tells more."],
+    ["job show", "`j job show` needs JID.", "Write j job show JID...; `j job show --help` tells more."],
+    [
+      "job matrix add zz x",
+      "`j job matrix add` needs [CP_PATH] KEY=V1,V2,...",
+      "Write j job matrix add CLASS CMD [CP_PATH] KEY=V1,V2,...; ",
+    ],
     ["job add a b c d", '`j job add` does not take another word: "d".', "quotes"],
     ["--address", "--address needs a value.", "HOST:PORT"],
   ];
@@ -128,6 +143,12 @@ describe("a wrong command line", () => {
 });
 
 describe("help", () => {
+  test("is given for a word as well, at every level", async () => {
+    for (const line of ["help", "help job", "job help", "job matrix help", "machine help"]) {
+      expect(await parseCommandLine(root, line.split(" "))).toMatchObject({ kind: "help", wanted: true });
+    }
+  });
+
   async function everyCommand(group: Group, path: readonly string[]): Promise<{ path: readonly string[]; command: Leaf | Group }[]> {
     const below = await Promise.all(
       group.commands.map(async (entry) => {

@@ -23,7 +23,7 @@ beforeAll(async () => {
     }),
     "variable.remove": async () => ({ missing: ["NONE"] }),
     "machine.add": async ({ addrs }) => ({ added: addrs.slice(0, -1), moved: addrs.slice(-1) }),
-    "machine.list": async () => ({ machines: [...MACHINES] }),
+    "machine.list": async ({ class: name }) => ({ machines: MACHINES.filter((machine) => name === null || machine.class === name) }),
     "machine.remove": async () => ({ removed: ["a:22"], canceled: [4], missing: ["b:22", "small"] }),
     "machine.move": async ({ addrs }) => ({ moved: addrs, missing: [] }),
     "machine.restore": async () => ({ failed: [{ addr: "b:22", code: "no-such-machine" }] }),
@@ -236,6 +236,8 @@ describe("commands print for people and for scripts", () => {
     expect((await server.run("machine", "add", "a:22", "b:22", "foo")).out).toBe("Added a:22 to foo\nMoved b:22 to foo\n");
     expect((await server.run("machine", "add", "foo")).code).toBe(2);
     expect((await server.run("machine", "ls", "-q")).out.split("\n")).toHaveLength(4);
+    const nobody = await server.run("machine", "ls", "--class", "nobody");
+    expect(nobody).toMatchObject({ code: 1, out: "", err: expect.stringContaining('There is no machine in class "nobody".') });
     expect(JSON.parse((await server.run("machine", "ls", "--json")).out)[2].reason).toContain("failures in a row");
     const file = join(server.stateDir, "machines.txt");
     writeFileSync(file, "# ours\nc:22\n\nd:22 # slow\n");
@@ -335,7 +337,11 @@ describe("exit codes", () => {
 
   test("2 for nothing at all", async () => {
     const ran = await runClient([], { environment: bareEnvironment("/nonexistent") });
-    expect(ran).toEqual({ code: 2, out: "", err: "`j` needs a command.\nThe commands are: job, machine, var, ping, status, serve, stop, link; `j --help` tells more.\n" });
+    expect(ran).toEqual({
+      code: 2,
+      out: "",
+      err: "`j` needs a command.\nThe commands are: job, machine, var, ping, status, serve, stop, link; `j --help` tells more.\n",
+    });
   });
 
   test("1 when the output cannot be written", async () => {
@@ -348,7 +354,9 @@ describe("exit codes", () => {
       });
       expect([words, await child.stderr.text(), await child.exited]).toEqual([
         words,
-        expect.stringMatching(words.includes("--json") ? /"output-failed".*ENOSPC/ : /^The output cannot be written: ENOSPC\.\nFree some space/),
+        expect.stringMatching(
+          words.includes("--json") ? /"output-failed".*ENOSPC/ : /^The output cannot be written: ENOSPC\.\nFree some space/,
+        ),
         1,
       ]);
     }

@@ -123,15 +123,28 @@ describe("every other listing is drawn as before", () => {
   }
 });
 
+describe("tables of nothing", () => {
+  test("say how to begin", () => {
+    expect(renderMachineTable([], plain(60))).toBe("No machines yet: `j machine add ADDR... CLASS` adds some.");
+    expect(renderVariableTable([], plain(60))).toBe("No variables yet: `j var set NAME VALUE` sets one.");
+  });
+});
+
 describe("why", () => {
-  const machineReason = (addr: string, state: string, data: Record<string, string> = {}) => ({ code: "machine", data: { addr, state, ...data } });
+  const machineReason = (addr: string, state: string, data: Record<string, string> = {}) => ({
+    code: "machine",
+    data: { addr, state, ...data },
+  });
 
   test("says once what keeps a machine from being reached", () => {
     const problem = { problem: "unreachable", machine: "n:22", message: "timed out" };
     const reasons = [{ code: "last-start", data: problem }, machineReason("n:22", "unreachable", problem)];
     const text = renderWhy([{ jid: 7, status: "waiting", reasons }], plain(200));
     expect(text.match(/cannot be reached/g)).toHaveLength(1);
-    const other = renderWhy([{ jid: 7, status: "waiting", reasons: [{ code: "last-start", data: problem }, machineReason("m:22", "busy")] }], plain(200));
+    const other = renderWhy(
+      [{ jid: 7, status: "waiting", reasons: [{ code: "last-start", data: problem }, machineReason("m:22", "busy")] }],
+      plain(200),
+    );
     expect(other).toContain("The last start did not happen");
   });
 
@@ -141,7 +154,9 @@ describe("why", () => {
     expect(text).toContain("200 machines of its class are busy.");
     expect(text).toContain('Machine "q:22" is quarantined.');
     expect(text.split("\n")).toHaveLength(3);
-    expect(renderWhy([{ jid: 7, status: "waiting", reasons: reasons.slice(0, 8) }], plain(80))).toContain('Machine "n7:22" is busy with job 7.');
+    expect(renderWhy([{ jid: 7, status: "waiting", reasons: reasons.slice(0, 8) }], plain(80))).toContain(
+      'Machine "n7:22" is busy with job 7.',
+    );
   });
 });
 

@@ -93,7 +93,10 @@ describe("words", () => {
   });
 
   test("tell who is not allowed in which file the token was, and what a tunnel needs", () => {
-    const { message, hint } = clientErrorWords({ code: "not-allowed", data: { address: "127.0.0.1:3031", token_file: "/home/user/token" } });
+    const { message, hint } = clientErrorWords({
+      code: "not-allowed",
+      data: { address: "127.0.0.1:3031", token_file: "/home/user/token" },
+    });
     expect(message).toBe('The server at 127.0.0.1:3031 does not accept the token in "/home/user/token".');
     expect(hint).toContain('"/home/user/token"');
     expect(hint).toContain("--state-dir");

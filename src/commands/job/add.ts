@@ -2,12 +2,12 @@
 import type { Run } from "../command.ts";
 import { parseId } from "../ids.ts";
 import { idRange, idsFrom, warnAll } from "../report.ts";
-import { absoluteOrNull, checkedCommand, parseCount, parseRetry, parseTime } from "../values.ts";
+import { absoluteOrNull, checkedCommand, checkedName, parseCount, parseRetry, parseTime } from "../values.ts";
 import type { addArguments } from "./arguments.ts";
 
 export const run: Run<typeof addArguments> = async (args, { output, surroundings, withClient }) => {
   const request = {
-    class: args.class,
+    class: checkedName(args.class, "class"),
     cmd: checkedCommand(args.cmd),
     cp_results: absoluteOrNull(args["cp-path"], surroundings),
     count: parseCount(args.times, "--times", 1),

@@ -1,14 +1,14 @@
 /** `job matrix add`: queues one job for each combination of values. */
 import type { Run } from "../command.ts";
 import { idRange, idsFrom, warnAll } from "../report.ts";
-import { absoluteOrNull, checkedCommand, parseCount, parseRetry, parseTime } from "../values.ts";
+import { absoluteOrNull, checkedCommand, checkedName, parseCount, parseRetry, parseTime } from "../values.ts";
 import type { addArguments } from "./arguments.ts";
 import { parseMatrixWords } from "./keys.ts";
 
 export const run: Run<typeof addArguments> = async (args, { output, surroundings, withClient }) => {
   const { copyTo, keys } = parseMatrixWords(args.words);
   const request = {
-    class: args.class,
+    class: checkedName(args.class, "class"),
     cmd: checkedCommand(args.cmd),
     cp_results: absoluteOrNull(copyTo, surroundings),
     keys,
