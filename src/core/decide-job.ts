@@ -143,7 +143,7 @@ function perJob(state: State, command: PerJob, eventsOf: (job: Job) => readonly 
 }
 
 /** The attempt that goes on in the job's name. */
-function liveRetry(state: State, job: Job): Job | null {
+export function liveRetry(state: State, job: Job): Job | null {
   for (let next = job.retriedBy; next !== null; ) {
     const retry = state.jobs.get(next);
     if (retry === undefined) return null;

@@ -1,6 +1,7 @@
 /** What people ask of jobs: a request becomes a command for the engine, or a view of what is durable. No rule of its own. */
 import type { UserCommand } from "../../core/command.ts";
-import { isEnded, runOf } from "../../core/job.ts";
+import { liveRetry } from "../../core/decide-job.ts";
+import { isEnded, type Job, runOf } from "../../core/job.ts";
 import { driverWords, UnbalancedQuotes } from "../../core/placeholders.ts";
 import type { Answer } from "../../core/state.ts";
 import { captureVariables } from "../../core/variables.ts";
@@ -53,18 +54,24 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
     "job.cancel": async ({ ids, forget }, { requestId }) => {
       const resolved = await book.resolve(ids);
       const recalled = resolved.jobs.filter((job) => isEnded(job.state));
-      return await perJob(services, resolved, requestId, (jids, lenient) => ({
-        kind: "cancel-jobs",
-        jids,
-        recalled: forget || !lenient ? recalled : [],
-        forget,
-        lenient,
-      }));
+      return await perJob(services, requestId, {
+        resolved,
+        concerns: (job) => forget || !isEnded(job.state) || liveRetry(engine.state, job) !== null,
+        command: (jids, lenient) => ({ kind: "cancel-jobs", jids, recalled: forget || !lenient ? recalled : [], forget, lenient }),
+      });
     },
     "job.hold": async ({ ids }, { requestId }) =>
-      await perJob(services, await book.resolve(ids), requestId, (jids, lenient) => ({ kind: "hold-jobs", jids, lenient })),
+      await perJob(services, requestId, {
+        resolved: await book.resolve(ids),
+        concerns: (job) => job.state.kind === "waiting",
+        command: (jids, lenient) => ({ kind: "hold-jobs", jids, lenient }),
+      }),
     "job.unhold": async ({ ids }, { requestId }) =>
-      await perJob(services, await book.resolve(ids), requestId, (jids, lenient) => ({ kind: "unhold-jobs", jids, lenient })),
+      await perJob(services, requestId, {
+        resolved: await book.resolve(ids),
+        concerns: (job) => job.state.kind === "held",
+        command: (jids, lenient) => ({ kind: "unhold-jobs", jids, lenient }),
+      }),
     "job.logs": async ({ ids, running }) => {
       const { jobs, missing } = running ? { jobs: runningJobs(book), missing: [] } : await book.resolve(ids);
       const size = new ReplySize();
@@ -150,13 +157,23 @@ async function highest({ book }: Services, ids: readonly Selector[]): Promise<nu
   return Math.max(0, ...missing, jobs.at(-1)?.jid ?? 0);
 }
 
+interface PerJob {
+  readonly resolved: Resolved;
+  /** Asked before the command: a member of a set that it does not concern is passed over, and not said to be done. */
+  readonly concerns: (job: Job) => boolean;
+  readonly command: (jids: readonly number[], lenient: boolean) => UserCommand;
+}
+
 /** Carries a command out on jobs named one by one, which must fit, and on members of sets, which are passed over. */
 async function perJob(
   { engine }: Services,
-  resolved: Resolved,
   requestId: string | null,
-  command: (jids: readonly number[], lenient: boolean) => UserCommand,
+  { resolved, concerns, command }: PerJob,
 ): Promise<Result<"job.cancel">> {
+  const isRepeated = requestId !== null && engine.state.requests.has(`${requestId}/set`);
+  const passed = new Set(
+    isRepeated ? [] : resolved.jobs.filter((job) => !resolved.named.has(job.jid) && !concerns(job)).map((job) => job.jid),
+  );
   const jids = resolved.jobs.map((job) => job.jid);
   const failed: { id: number; code: string }[] = [];
   // What is missing goes along: a request that is tried again may have forgotten it itself, and its answer is known.
@@ -174,8 +191,8 @@ async function perJob(
     const codeOf = (jid: number, code: string): string => (code === "no-such-job" && past.has(jid) ? "job-ended" : code);
     if (answer.kind === "per-job") failed.push(...answer.failed.map(({ jid, code }) => ({ id: jid, code: codeOf(jid, code) })));
   }
-  const refused = new Set(failed.map(({ id }) => id));
-  return { done: [...named, ...members].filter((jid) => !refused.has(jid)).sort((a, b) => a - b), failed };
+  const left = new Set([...failed.map(({ id }) => id), ...passed]);
+  return { done: [...named, ...members].filter((jid) => !left.has(jid)).sort((a, b) => a - b), failed };
 }
 
 function mismatch(answer: Answer): Error {

@@ -74,7 +74,8 @@ describe("job.cancel", () => {
     await using desk = await Desk.open();
     await desk.call("matrix.add", { ...MATRIX, keys: [{ name: "A", values: ["1", "2"] }] });
     await desk.call("job.cancel", { ids: ids(1), forget: false });
-    expect(await desk.call("job.cancel", { ids: ids(0), forget: false })).toEqual({ done: [1, 2], failed: [] });
+    expect(await desk.call("job.cancel", { ids: ids(0), forget: false })).toEqual({ done: [2], failed: [] });
+    expect(await desk.call("job.cancel", { ids: ids(0), forget: false })).toEqual({ done: [], failed: [] });
     await archive(desk);
     expect(desk.daemon.engine.state.jobs.size).toBe(0);
     expect(await desk.call("job.cancel", { ids: ids(2), forget: true })).toEqual({ done: [2], failed: [] });
@@ -83,6 +84,15 @@ describe("job.cancel", () => {
 });
 
 describe("job.hold and job.unhold", () => {
+  test("say which members of a set they held or let go, not which they passed over", async () => {
+    await using desk = await Desk.open();
+    await desk.call("matrix.add", { ...MATRIX, keys: [{ name: "A", values: ["1", "2"] }] });
+    await desk.call("job.hold", { ids: ids(1) });
+    expect(await desk.call("job.hold", { ids: ids(0) })).toEqual({ done: [2], failed: [] });
+    await desk.call("job.cancel", { ids: ids(1), forget: false });
+    expect(await desk.call("job.unhold", { ids: ids(0) })).toEqual({ done: [2], failed: [] });
+  });
+
   test("say of a job of the past that it has ended, not that it never was", async () => {
     await using desk = await Desk.open();
     await desk.add();
