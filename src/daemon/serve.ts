@@ -105,7 +105,8 @@ async function withStore({ options, store, caller, stop }: Opened): Promise<Serv
     await ending("the last snapshot was not written, the journal has everything", () =>
       store.close(storage.failed ? null : (daemon?.engine ?? null)),
     );
-    log.info("stopped; jobs that run go on");
+    // One that never served says only why.
+    if (server !== null) log.info("stopped; jobs that run go on");
     await log.close();
     forgiven();
   }

@@ -38,6 +38,7 @@ test("a taken port: exit 6, and who holds it", async () => {
     const answer = await daemon.startToFail();
     expect(answer.code).toBe(6);
     expectTwoLines(answer, `${daemon.address} is taken by process ${process.pid}`, "--address");
+    expect(answer.stderr.trimEnd().split("\n")).toHaveLength(2);
   } finally {
     other.close();
   }
