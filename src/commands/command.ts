@@ -26,6 +26,7 @@ export interface Group {
   readonly kind: "group";
   readonly name: string;
   readonly summary: string;
+  readonly example: string;
   readonly commands: readonly Entry[];
 }
 

@@ -28,6 +28,9 @@ function groupHelp(group: Group, name: string, width: number): string {
     "Flags of every command:",
     ...twoColumns(flagRows(GLOBAL_FLAGS), width),
     "",
+    "Example:",
+    ...exampleLines(group),
+    "",
     `\`${name} COMMAND --help\` tells more about a command.`,
   ].join("\n");
 }
@@ -45,8 +48,12 @@ function leafHelp(command: Leaf, name: string, width: number): string {
   }
   if (flags.length > 0) lines.push("", "Flags:", ...twoColumns(flags, width));
   lines.push("", "Flags of every command:", ...twoColumns(flagRows(GLOBAL_FLAGS, command.arguments), width));
-  lines.push("", "Example:", ...command.example.split("\n").map((line) => `  ${line}`));
+  lines.push("", "Example:", ...exampleLines(command));
   return lines.join("\n");
+}
+
+function exampleLines(command: Leaf | Group): string[] {
+  return command.example.split("\n").map((line) => `  ${line}`);
 }
 
 type Row = readonly [left: string, right: string];

@@ -87,6 +87,7 @@ export const job: Group = {
   kind: "group",
   name: "job",
   summary: "Queue, list, watch and cancel jobs.",
+  example: 'j job add c220g5 "bench --size 4" ~/results',
   commands: [
     entryOf(add),
     entryOf(list),

@@ -56,5 +56,6 @@ export const machine: Group = {
   kind: "group",
   name: "machine",
   summary: "The pool of machines, by class.",
+  example: "j machine add node1.lab node2.lab c220g5",
   commands: [entryOf(list), entryOf(add), entryOf(remove), entryOf(move), entryOf(check), entryOf(restore)],
 };

@@ -31,5 +31,6 @@ export const matrix: Group = {
   kind: "group",
   name: "matrix",
   summary: "Jobs for all combinations of some values.",
+  example: 'j job matrix add c220g5 "bench --size {SIZE}" ~/results SIZE=1,2,4',
   commands: [entryOf(add), entryOf(list, "stat"), entryOf(csv)],
 };

@@ -5,6 +5,7 @@ export const root: Group = {
   kind: "group",
   name: "j",
   summary: "expjobserver: a queue of experiments for many machines, with results copied back and verified.",
+  example: 'expjobserver serve --detach\nj machine add local desk\nj job add desk "sleep 5"\nj job ls',
   commands: [
     { name: "job", summary: "Queue, list, watch and cancel jobs", load: async () => (await import("./job.ts")).job },
     { name: "machine", summary: "The pool of machines, by class", load: async () => (await import("./machine.ts")).machine },

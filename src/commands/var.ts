@@ -30,5 +30,6 @@ export const variable: Group = {
   kind: "group",
   name: "var",
   summary: "Variables for the placeholders of commands.",
+  example: "j var set USER_DIR /data/exp",
   commands: [entryOf(set), entryOf(list), entryOf(remove)],
 };

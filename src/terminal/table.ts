@@ -21,6 +21,8 @@ export interface TableOptions {
 
 const GAP = 2;
 const INDENT = 1;
+/** Without a terminal one cell may be of any length: it then sticks out, and the rest stays aligned. */
+const ALIGNED_MAX = 120;
 
 /** Lines without trailing spaces; the first is the header. */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], options: TableOptions): string[] {
@@ -28,13 +30,14 @@ export function renderTable(columns: readonly Column[], rows: readonly (readonly
     rows.reduce((widest, row) => Math.max(widest, Bun.stringWidth(row[index] ?? "")), Bun.stringWidth(column.header)),
   );
   const widths = fitWidths(columns, natural, options.width - INDENT - GAP * (columns.length - 1));
+  const aligned = widths.map((width) => (options.width === Number.POSITIVE_INFINITY ? Math.min(width, ALIGNED_MAX) : width));
   const draw = (cells: readonly string[]): string => {
     const last = lastFilled(cells);
     let line = " ".repeat(INDENT);
     for (const [index, column] of columns.entries()) {
       if (index > last) break;
       const cell = fitCell(cells[index] ?? "", widths[index] ?? 0);
-      const space = " ".repeat(Math.max(0, (widths[index] ?? 0) - Bun.stringWidth(cell)));
+      const space = " ".repeat(Math.max(0, (aligned[index] ?? 0) - Bun.stringWidth(cell)));
       line += column.align === "right" ? space + cell : index === last ? cell : cell + space;
       if (index < last) line += " ".repeat(GAP);
     }

@@ -91,6 +91,7 @@ describe("a command line", () => {
       kind: "group",
       name: "j",
       summary: "",
+      example: "",
       commands: [{ name: "stat", summary: "", load: () => Promise.resolve(command) }],
     };
     const parsed = await parseCommandLine(tree, ["stat", "--id", "1", "2-5", "last", "--csv", "--id=9"]);
@@ -143,6 +144,13 @@ describe("a wrong command line", () => {
 });
 
 describe("help", () => {
+  test("has an example at every level", async () => {
+    for (const path of [[], ["job"], ["machine"], ["var"], ["job", "matrix"]]) {
+      const parsed = await parseCommandLine(root, [...path, "--help"]);
+      expect(parsed.kind === "help" && renderHelp(parsed.command, path, 80)).toMatch(/\nExample:\n {2}\S/);
+    }
+  });
+
   test("is given for a word as well, at every level", async () => {
     for (const line of ["help", "help job", "job help", "job matrix help", "machine help"]) {
       expect(await parseCommandLine(root, line.split(" "))).toMatchObject({ kind: "help", wanted: true });

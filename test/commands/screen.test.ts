@@ -1,6 +1,8 @@
 /** On a real terminal: its width is found, colours are on unless told otherwise, and nothing a job says acts on it. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { waitFor } from "../support/wait-for.ts";
 import { LISTING, wireJob } from "../terminal/samples.ts";
 import { type ScriptedServer, startScriptedServer } from "./scripted-server.ts";
 
@@ -14,7 +16,10 @@ beforeAll(async () => {
       await emit([...LISTING.rows, { kind: "job", job: wireJob({ jid: 278, cmd: `日本語 ${HOSTILE}`.repeat(9), machine: HOSTILE }) }]);
       return { counts: LISTING.counts, missing: [] };
     },
-    "job.logs": async () => ({ logs: [{ jid: 7, status: "done", log: "/logs/7", err_log: null }], missing: [] }),
+    "job.logs": async ({ ids }) => ({
+      logs: [{ jid: 7, status: "done", log: ids.length > 1 ? join(server.stateDir, "log") : "/logs/7", err_log: null }],
+      missing: ids.length > 1 ? [99] : [],
+    }),
     "job.follow": async (_params, { emit }) => {
       const bytes = new TextEncoder().encode(HOSTILE.repeat(2));
       // Cut inside a line break and inside a character, as a log that grows may be.
@@ -45,6 +50,35 @@ async function onTerminal(columns: number, argv: readonly string[], environment:
   child.terminal?.close();
   return text.replace(/\r?\n$/, "").split("\r\n");
 }
+
+describe("the pager", () => {
+  test("outlives Ctrl-C, and what was not found makes the exit code 1", async () => {
+    writeFileSync(join(server.stateDir, "log"), "a line\n");
+    const pager = ["#!/bin/sh", "trap 'echo interrupted' INT", "echo ready", "until read -r key; do :; done", 'echo "took $key"', ""].join(
+      "\n",
+    );
+    writeFileSync(join(server.stateDir, "less"), pager, { mode: 0o755 });
+    let text = "";
+    const child = Bun.spawn([process.execPath, MAIN, "job", "log", "-l", "7", "99"], {
+      env: { ...server.environment, PATH: `${server.stateDir}:${server.environment["PATH"]}`, TERM: "xterm" },
+      terminal: {
+        cols: 80,
+        rows: 24,
+        data: (_terminal, bytes) => {
+          text += new TextDecoder().decode(bytes);
+        },
+      },
+    });
+    await waitFor(() => text.includes("ready"));
+    child.terminal?.write("\x03");
+    await waitFor(() => text.includes("interrupted"));
+    child.terminal?.write("q\n");
+    expect(await child.exited).toBe(1);
+    await waitFor(() => text.includes("took q"));
+    expect(text).toContain("There is no job, matrix or tag 99.");
+    child.terminal?.close();
+  });
+});
 
 describe("on a terminal", () => {
   for (const columns of [60, 80, 133, 250]) {

@@ -123,6 +123,23 @@ describe("every other listing is drawn as before", () => {
   }
 });
 
+describe("a table for a pipe", () => {
+  test("cuts nothing, and one long cell does not push all others away", () => {
+    const columns = [{ header: "Command" }, { header: "Output" }];
+    const lines = renderTable(
+      columns,
+      [
+        ["x".repeat(5_000), "first"],
+        ["short", "second"],
+      ],
+      { width: Number.POSITIVE_INFINITY, header: (text) => text },
+    );
+    expect(lines[1]).toBe(` ${"x".repeat(5_000)}  first`);
+    expect(lines[2]).toMatch(/^ short {40,200}second$/);
+    expect(lines[0]?.indexOf("Output")).toBe(lines[2]?.indexOf("second") ?? 0);
+  });
+});
+
 describe("tables of nothing", () => {
   test("say how to begin", () => {
     expect(renderMachineTable([], plain(60))).toBe("No machines yet: `j machine add ADDR... CLASS` adds some.");

@@ -27,7 +27,7 @@ export const run: Run<typeof logArguments> = async (args, context) => {
     const absent = logs.filter((log) => pathOf(log) === null).map((log) => new RequestError("log-missing", { jid: log.jid }));
     if (args.less === true) {
       const refused = reportRefused(absent, output);
-      return paths.length === 0 ? refused : page(paths, args, context);
+      return Math.max(missingCode, refused, paths.length === 0 ? 0 : await page(paths, args, context));
     }
     if (output.json) output.printJson(logs);
     else output.printLines(paths.map((path) => (output.isTerminal() ? printable(path) : path)));
@@ -63,6 +63,16 @@ async function page(paths: readonly string[], args: Arguments<typeof logArgument
     );
   }
   const flags = args["raw-control-chars"] === true ? ["-R"] : [];
-  const pager = Bun.spawn([found, ...flags, "--", ...paths], { stdio: ["inherit", "inherit", "inherit"] });
-  return (await pager.exited) === 0 ? 0 : 1;
+  // Ctrl-C is the pager's: it stops a search, or following a file. Our end would leave it alone with the terminal.
+  process.on("SIGINT", leaveToPager);
+  try {
+    const pager = Bun.spawn([found, ...flags, "--", ...paths], { stdio: ["inherit", "inherit", "inherit"] });
+    return (await pager.exited) === 0 ? 0 : 1;
+  } finally {
+    process.off("SIGINT", leaveToPager);
+  }
+}
+
+function leaveToPager(): void {
+  // A handler that does nothing; an ignored signal would be handed down to the pager.
 }
