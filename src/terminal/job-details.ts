@@ -9,6 +9,7 @@ import { statusCell } from "./job-status.ts";
 import { printable } from "./printable.ts";
 import { problemWords } from "./problem.ts";
 import { formatBytes } from "./size.ts";
+import { forJob } from "./wording.ts";
 
 const FILES_SHOWN_MAX = 32;
 
@@ -23,7 +24,7 @@ function detailsOf(job: WireJob, palette: Palette): Detail[] {
     ["Job", palette.bold(String(job.jid)) + (job.kind === "setup" ? " (setup)" : "")],
     ["Status", statusCell(job, palette)],
     ["Error", error === null ? null : palette.red(error)],
-    ["What to do", job.error === null ? null : emptyAsNull(problemWords(job.error).hint)],
+    ["What to do", job.error === null ? null : emptyAsNull(forJob(problemWords(job.error).hint, job.jid))],
     ["Warning", job.warning === null ? null : palette.yellow(problemWords(job.warning).message)],
     ["Exit code", job.exit_code === null ? null : `${job.exit_code}${job.signal === null ? "" : ` (${printable(job.signal)})`}`],
     ["Class", printable(job.class)],

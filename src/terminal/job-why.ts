@@ -6,6 +6,7 @@ import type { Screen } from "./job-listing.ts";
 import { statusWord } from "./job-status.ts";
 import { type Notice, noticeWords } from "./notice.ts";
 import { problemWords } from "./problem.ts";
+import { forJob } from "./wording.ts";
 
 export interface Answer {
   readonly jid: number;
@@ -21,7 +22,7 @@ export function renderWhy(answers: readonly Answer[], screen: Screen): string {
   const details = answers.map(({ jid, status, reasons }): readonly [string, string] => {
     const lines = gathered(reasons).map((reason) => {
       const { message, hint } = noticeWords(reason);
-      return hint === "" ? message : `${message} ${hint}`;
+      return hint === "" ? message : `${message} ${forJob(hint, jid)}`;
     });
     return [String(jid), [statusWord(status, palette), ...lines].join("\n")];
   });

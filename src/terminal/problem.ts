@@ -160,8 +160,9 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "The files are still there; see `j machine check`.",
   }),
   "transfer-cut": (data) => ({
-    message: `The connection${to(data)} was cut while copying${detail(data)}.`,
-    hint: "The files are still there; see `j machine check`.",
+    // It may have carried a run, a probe or a copy: none of them is lost there.
+    message: `The connection${to(data)} was cut${detail(data)}.`,
+    hint: "What runs and what lies on the machine stays; `j machine check` tries it again.",
   }),
 };
 

@@ -36,7 +36,7 @@ export function detail(data: Data): string {
   const value = data["message"] ?? data["reason"] ?? data["fault"];
   const text = value === undefined ? "" : printable(String(value)).trim().replace(/\.$/, "");
   if (text === "") return "";
-  return `: ${(Object.hasOwn(REASONS, text) ? REASONS[text] : undefined) ?? text}`;
+  return `: ${(Object.hasOwn(REASONS, text) ? REASONS[text] : undefined) ?? systemWords(text) ?? text}`;
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -64,6 +64,27 @@ const REASONS: Readonly<Record<string, string>> = {
   "no-permission": "that is not allowed",
   "listen-failed": "the system refused",
 };
+
+/** What the system calls these says little at night. */
+const SYSTEM: Readonly<Record<string, string>> = {
+  ENOTFOUND: "no host has that name",
+  EAI_AGAIN: "the name service does not answer",
+  ECONNREFUSED: "nothing listens there",
+  EHOSTUNREACH: "no route leads there",
+  ENETUNREACH: "no route leads there",
+  ETIMEDOUT: "nothing answers there",
+};
+
+function systemWords(text: string): string | undefined {
+  const match = /^(?:getaddrinfo|connect) ([A-Z_]+) (\S+)$/.exec(text);
+  const code = match?.[1] ?? "";
+  return Object.hasOwn(SYSTEM, code) ? `${SYSTEM[code]} (${code} ${match?.[2] ?? ""})` : undefined;
+}
+
+/** A hint about one job, with the job's id where `JID` stands: it can be typed as it is. */
+export function forJob(hint: string, jid: number): string {
+  return hint.replaceAll(/\bJID\b/g, String(jid));
+}
 
 /** For a code that this client does not know: a newer server sent it, and it is shown as it is. */
 export function unknownCode(code: string, data: Data): Words {

@@ -140,6 +140,16 @@ describe("a table for a pipe", () => {
   });
 });
 
+describe("a hint about a job", () => {
+  test("names it, so that it can be typed as it stands", () => {
+    const job = wireJob({ jid: 57, status: "failed", error: { code: "nonzero-exit", data: { exit_code: "1" } } });
+    expect(renderJobDetails(job, plain(200))).toContain("`j job log -l 57`");
+    const why = renderWhy([{ jid: 58, status: "held", reasons: [{ code: "held", data: {} }] }], plain(200));
+    expect(why).toContain("`j job unhold 58`");
+    expect(why).not.toContain("JID");
+  });
+});
+
 describe("tables of nothing", () => {
   test("say how to begin", () => {
     expect(renderMachineTable([], plain(60))).toBe("No machines yet: `j machine add ADDR... CLASS` adds some.");

@@ -37,6 +37,12 @@ describe("words", () => {
     }
   });
 
+  test("do not speak of copying when a connection is cut: it may have carried a run", () => {
+    const { message, hint } = problemWords({ code: "transfer-cut", data: { machine: "node7:22", message: "closed" } });
+    expect(message).toBe('The connection to "node7:22" was cut: closed.');
+    expect(hint).not.toContain("files");
+  });
+
   test("exist for every error of a request, of the client and of serve", () => {
     expect(Object.keys(REQUEST_ERROR_WORDS).sort()).toEqual([...ERROR_CODES].sort());
     for (const code of ERROR_CODES) sentences(requestErrorWords({ code, data: {} }));
@@ -82,6 +88,14 @@ describe("words", () => {
     }
     expect(problemWords({ code: "host-key-unknown", data: {} }).hint).toEndWith("known_hosts && j machine restore ADDR");
     expect(problemWords({ code: "host-key-unknown", data: { ...data, machine: "a b;c" } }).hint).toEndWith("j machine restore 'a b;c'");
+  });
+
+  test("say what the resolver and the socket mean", () => {
+    const said = (message: string) => problemWords({ code: "unreachable", data: { machine: "n7", message } }).message;
+    expect(said("getaddrinfo ENOTFOUND n7")).toBe('"n7" cannot be reached: no host has that name (ENOTFOUND n7).');
+    expect(said("connect ECONNREFUSED 10.0.0.7:22")).toBe('"n7" cannot be reached: nothing listens there (ECONNREFUSED 10.0.0.7:22).');
+    expect(said("connect EHOSTUNREACH 10.0.0.7:22")).toBe('"n7" cannot be reached: no route leads there (EHOSTUNREACH 10.0.0.7:22).');
+    expect(said("Connection lost")).toBe('"n7" cannot be reached: Connection lost.');
   });
 
   test("count in the singular and the plural", () => {
