@@ -17,6 +17,10 @@ const COLUMNS: readonly Column[] = [
   { header: "Since", shrinkTo: 10, weight: 3 },
 ];
 
+/** A lab that is down must not push its own table off the screen. */
+const REASONS_SHOWN_MAX = 8;
+const SEE_ALL = "`j machine check ADDR` says what is wrong with one, `j machine ls --json` with all.";
+
 export function renderMachineTable(machines: readonly WireMachine[], screen: Screen): string {
   if (machines.length === 0) return "No machines yet: `j machine add ADDR... CLASS` adds some.";
   const palette = paletteOf(screen);
@@ -31,7 +35,16 @@ export function renderMachineTable(machines: readonly WireMachine[], screen: Scr
   const reasons = machines.flatMap((machine): Detail[] =>
     machine.reason === null ? [] : [[printable(machine.addr), reasonLines(machine.reason)]],
   );
-  return (reasons.length === 0 ? table : [...table, "", ...renderDetails(reasons, screen.width, palette.bold)]).join("\n");
+  if (reasons.length === 0) return table.join("\n");
+  const lines = [...table, "", ...renderDetails(reasons.slice(0, REASONS_SHOWN_MAX), screen.width, palette.bold)];
+  const more = reasons.length - REASONS_SHOWN_MAX;
+  if (more > 0) lines.push(...wrapped(`And ${more} more: ${SEE_ALL}`, screen.width));
+  return lines.join("\n");
+}
+
+function wrapped(text: string, width: number): string[] {
+  if (width === Number.POSITIVE_INFINITY) return [text];
+  return Bun.wrapAnsi(text, width, { hard: true, trim: true, wordWrap: true }).split("\n");
 }
 
 function reasonLines(reason: WireProblem): string {

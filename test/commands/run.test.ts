@@ -45,7 +45,7 @@ beforeAll(async () => {
     },
     "job.show": async ({ ids }) => ({ jobs: ids.length > 1 ? [done, failed] : [done], missing: ids.length > 2 ? [99] : [] }),
     "job.cancel": async () => ({ done: [3, 4, 5, 9], failed: [{ id: 8, code: "job-ended" }] }),
-    "job.hold": async () => ({ done: [3], failed: [] }),
+    "job.hold": async ({ ids }) => ({ done: ids.length > 1 ? [] : [3], failed: [] }),
     "job.unhold": async () => {
       throw new RequestError("no-jobs");
     },
@@ -168,6 +168,12 @@ describe("commands print for people and for scripts", () => {
     expect(JSON.parse(ran.err)).toEqual({
       error: { code: "no-jobs", message: "That names no job.", hint: "`j job ls` lists jobs with their ids." },
     });
+  });
+
+  test("job hold says when there was nothing to hold", async () => {
+    expect(await server.run("job", "hold", "5", "6-9")).toEqual({ code: 0, out: "No job was changed.\n", err: "" });
+    expect((await server.run("job", "hold", "5", "6-9", "-q")).out).toBe("");
+    expect((await server.run("job", "hold", "5")).out).toBe("Held job 3\n");
   });
 
   test("job log prints the path, or says that there is none", async () => {

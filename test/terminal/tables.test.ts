@@ -150,6 +150,18 @@ describe("a hint about a job", () => {
   });
 });
 
+describe("a pool in trouble", () => {
+  test("has all machines in the table, and the reasons of the first few below", () => {
+    const [, , sick] = MACHINES;
+    if (sick === undefined || sick.reason === null) throw new Error("the sample has no reason");
+    const machines = Array.from({ length: 200 }, (_, index) => ({ ...sick, addr: `n${index}:22` }));
+    const lines = renderMachineTable(machines, plain(200)).split("\n");
+    expect(lines.filter((line) => line.includes("quarantined  "))).toHaveLength(200);
+    expect(lines.at(-1)).toBe("And 192 more: `j machine check ADDR` says what is wrong with one, `j machine ls --json` with all.");
+    expect(lines.length).toBeLessThan(200 + 8 * 2 + 5);
+  });
+});
+
 describe("tables of nothing", () => {
   test("say how to begin", () => {
     expect(renderMachineTable([], plain(60))).toBe("No machines yet: `j machine add ADDR... CLASS` adds some.");

@@ -13,6 +13,7 @@ export function reportChanged(changed: Changed, verb: string, output: Output): n
   if (output.json) output.printJson(changed);
   else if (output.quiet) output.printLines(changed.done.map(String));
   else if (changed.done.length > 0) output.print(`${verb} ${changed.done.length === 1 ? "job" : "jobs"} ${ranges(changed.done)}`);
+  else if (changed.failed.length === 0) output.print("No job was changed.");
   const errors = changed.failed.map(({ id, code }) => new RequestError(code, { id, jid: id }));
   return reportRefused(errors, output);
 }
