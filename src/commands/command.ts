@@ -53,6 +53,12 @@ export function leaf<const A extends ArgumentsDefinition>(definition: LeafDefini
   };
 }
 
+/** `expjobserver serve`, `j job ls`: how help and errors write it. */
+export function calledName(command: Leaf | Group, path: readonly string[]): string {
+  const program = (command.kind === "leaf" ? command.program : undefined) ?? "j";
+  return [program, ...path].join(" ");
+}
+
 /** For a leaf that is at hand already. */
 export function entryOf(command: Leaf | Group, alias?: string): Entry {
   const entry = { name: command.name, summary: command.summary, load: () => Promise.resolve(command) };

@@ -1,6 +1,6 @@
 /** `--help` of every level, from the definitions: each argument with its default, and one example. */
 import { type ArgumentDefinition, aliasesOf, hintOf, isMany, isNegatable, isRepeatable, usageOf, wordName } from "./argument.ts";
-import type { Group, Leaf } from "./command.ts";
+import { calledName, type Group, type Leaf } from "./command.ts";
 import { GLOBAL_FLAGS } from "./global-flags.ts";
 
 const WIDTH_MAX = 100;
@@ -8,8 +8,7 @@ const WIDTH_MAX = 100;
 /** @param width columns of the terminal; lines are never longer than 100 */
 export function renderHelp(command: Leaf | Group, path: readonly string[], width: number): string {
   const columns = Math.min(width, WIDTH_MAX);
-  const program = (command.kind === "leaf" ? command.program : undefined) ?? "j";
-  const name = [program, ...path].join(" ");
+  const name = calledName(command, path);
   return command.kind === "group" ? groupHelp(command, name, columns) : leafHelp(command, name, columns);
 }
 

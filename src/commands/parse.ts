@@ -18,7 +18,7 @@ import {
   usageOf,
   wordName,
 } from "./argument.ts";
-import type { Group, Leaf } from "./command.ts";
+import { calledName, type Group, type Leaf } from "./command.ts";
 import { UsageError } from "./failure.ts";
 import { GLOBAL_FLAGS, type GlobalFlags } from "./global-flags.ts";
 import { unknownCommand } from "./unknown-command.ts";
@@ -188,7 +188,7 @@ class Reader {
       .filter(([, definition]) => isFlag(definition))
       .map(([name, definition]) => (isNegatable(definition) ? `--no-${name}` : `--${name}`));
     const close = nearest(typed.replaceAll("_", "-"), names);
-    const place = ["j", ...this.path].join(" ");
+    const place = calledName(this.command, this.path);
     // As in `head -5`.
     if (/^-\d+$/.test(typed) && this.#definition("limit") !== undefined) close.unshift(`-n ${typed.slice(1)}`);
     const hint =
@@ -201,8 +201,8 @@ class Reader {
 
 function checkedWords(command: Leaf, words: readonly string[], path: readonly string[]): readonly string[] {
   const expected = Object.entries(command.arguments).filter(([, definition]) => definition.type === "positional");
-  const called = `j ${path.join(" ")}`;
-  const place = `Write ${[called, usageOf(command)].join(" ").trimEnd()}; \`${called} --help\` tells more.`;
+  const called = calledName(command, path);
+  const place = `Write ${called} ${usageOf(command)}; \`${called} --help\` tells more.`;
   for (const [index, [word, definition]] of expected.entries()) {
     const optional = definition.required === false || definition.default !== undefined;
     if (words[index] === undefined && !optional)
@@ -214,7 +214,9 @@ function checkedWords(command: Leaf, words: readonly string[], path: readonly st
   const takesRest = expected.some(([, definition]) => isRest(definition));
   const extra = words[expected.length];
   if (!takesRest && extra !== undefined) {
-    throw new UsageError(`\`${called}\` does not take another word: ${JSON.stringify(extra)}.`, `${place} Words with spaces need quotes.`);
+    const hint =
+      expected.length === 0 ? `It takes flags only: \`${called} --help\` lists them.` : `${place} Words with spaces need quotes.`;
+    throw new UsageError(`\`${called}\` does not take another word: ${JSON.stringify(extra)}.`, hint);
   }
   return words;
 }

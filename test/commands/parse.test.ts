@@ -130,6 +130,13 @@ describe("a wrong command line", () => {
       "`j job matrix add` needs [CP_PATH] KEY=V1,V2,...",
       "Write j job matrix add CLASS CMD [CP_PATH] KEY=V1,V2,...; ",
     ],
+    [
+      "serve extra",
+      '`expjobserver serve` does not take another word: "extra".',
+      "It takes flags only: `expjobserver serve --help` lists them.",
+    ],
+    ["ping now", '`j ping` does not take another word: "now".', "It takes flags only: `j ping --help` lists them."],
+    ["serve --runer x", 'There is no flag "--runer" for `expjobserver serve`.', "Did you mean --runner?"],
     ["job add a b c d", '`j job add` does not take another word: "d".', "quotes"],
     ["--address", "--address needs a value.", "HOST:PORT"],
   ];
