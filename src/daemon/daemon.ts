@@ -69,7 +69,7 @@ export class Daemon {
     this.ssh = new SshConnections({
       settings: {
         ...(serve.sshConfig === null ? {} : { configFile: serve.sshConfig }),
-        ...(serve.identities[0] === undefined ? {} : { identityFile: serve.identities[0] }),
+        identityFiles: serve.identities,
         ...(serve.knownHosts === null ? {} : { knownHostsFile: serve.knownHosts }),
       },
       limits: { connectTimeoutMs: serve.limits.connectTimeoutSeconds * 1_000 },

@@ -2,7 +2,7 @@
  * `serve`, from start to stop, in the order that the promises need: lock and state, then the door (a client
  * may ask at once), then the past is taken up, and only then are jobs handed out; at the end the other way round.
  */
-import { accessSync, constants, mkdirSync, readdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { formatAddress } from "../config/address.ts";
 import type { ServeOptions } from "../config/serve-options.ts";
 import type { ServeFailureCode, ServeOutcome } from "../config/serve-outcome.ts";
@@ -117,6 +117,9 @@ function sayHello({ options, store, log, server }: Pick<Door, "options" | "store
   for (const note of options.notes) log.warn(note);
   const wantsNotices = options.summaryIntervalMinutes !== null || Object.values(options.notify).includes(true);
   if (wantsNotices) log.warn("this version sends no notifications: --notify-... and --summary-interval have no effect yet");
+  for (const file of [...options.identities, options.knownHosts, options.sshConfig]) {
+    if (file !== null && !existsSync(file)) log.warn(`${file} is named for SSH and is not there`);
+  }
   log.info(`expjobserver ${VERSION} serves on ${formatAddress(server.address)}, process ${process.pid}`);
   log.info(`state: ${options.stateDir}; logs: ${options.logDir}; token: ${options.tokenFile}`);
   if (options.runner !== null) log.info(`driver: ${[options.runner, ...options.runnerArgs].join(" ")}`);

@@ -36,7 +36,7 @@ export function freshSettings(fresh: FreshSettings): SshSettings & { configFile:
   };
   writeFileSync(files.knownHostsFile, fresh.knownHosts);
   writeFileSync(files.configFile, [...(fresh.configLines ?? []), "Host *", "  IdentityAgent none", "  IdentitiesOnly yes", ""].join("\n"));
-  return { ...files, identityFile: fresh.identityFile };
+  return { ...files, identityFiles: [fresh.identityFile] };
 }
 
 /** The problem with which `work` was refused. */

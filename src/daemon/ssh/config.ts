@@ -72,7 +72,7 @@ function targetFrom(machine: string, source: TargetSource): Resolved {
   const path = (text: string): string => expandPath(text, tokens);
   const proxy = proxyFrom(first("proxyjump"), first("proxycommand"), tokens);
   if (proxy.kind === "refused") return invalid(machine, proxy.message);
-  const named = settings.identityFile;
+  const named = settings.identityFiles ?? [];
   const configured = (options.get("identityfile") ?? []).filter((file) => file !== "none").map(path);
   const userKnownHosts =
     settings.knownHostsFile === undefined ? fileList(options, "userknownhostsfile").map(path) : [settings.knownHostsFile];
@@ -87,8 +87,8 @@ function targetFrom(machine: string, source: TargetSource): Resolved {
       port,
       user,
       identityFiles: [
-        ...(named === undefined ? [] : [{ path: named, explicit: true }]),
-        ...configured.filter((file) => file !== named).map((file) => ({ path: file, explicit: false })),
+        ...named.map((file) => ({ path: file, explicit: true })),
+        ...configured.filter((file) => !named.includes(file)).map((file) => ({ path: file, explicit: false })),
       ],
       identitiesOnly: first("identitiesonly") === "yes",
       agentSocket: agentSocketFrom(first("identityagent"), path),

@@ -8,8 +8,8 @@ import type { SshAddress } from "./address.ts";
 export interface SshSettings {
   /** `--ssh-config FILE`: instead of ~/.ssh/config and the system's. */
   readonly configFile?: string;
-  /** `--identity FILE`: tried before the others. */
-  readonly identityFile?: string;
+  /** `--identity FILE`, as often as it was given: tried before the others, in this order. */
+  readonly identityFiles?: readonly string[];
   /** `--known-hosts FILE`: instead of UserKnownHostsFile. */
   readonly knownHostsFile?: string;
   /** OpenSSH's `ssh`, for its `-G`; null: read the files ourselves. Default: the one in PATH, if any. */

@@ -116,8 +116,11 @@ describe.each([
   });
 
   test("lets the files of the command line take their place", async () => {
-    const { identityFiles, knownHostsFiles } = await target("box", { identityFile: "/k/id", knownHostsFile: "/k/known" });
-    expect(identityFiles[0]).toEqual({ path: "/k/id", explicit: true });
+    const { identityFiles, knownHostsFiles } = await target("box", { identityFiles: ["/k/id", "/k/other"], knownHostsFile: "/k/known" });
+    expect(identityFiles.slice(0, 2)).toEqual([
+      { path: "/k/id", explicit: true },
+      { path: "/k/other", explicit: true },
+    ]);
     expect(knownHostsFiles).toEqual(["/k/known", "/etc/expjob_known"]);
   });
 

@@ -96,7 +96,7 @@ describe("a key", () => {
   test("that is refused is named, with what the machine accepts", async () => {
     generateKey(join(folder, "stranger"), "ed25519");
     using connections = openConnections({
-      settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFile: join(folder, "stranger") },
+      settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFiles: [join(folder, "stranger")] },
     });
     const reason = await problemOf(connections.shell(sshd.machine).run("true"));
     expect(reason).toMatchObject({ code: "authentication-refused", data: { user: localUserName(), accepted: "publickey" } });
@@ -106,7 +106,7 @@ describe("a key", () => {
   test("that is encrypted is named as such", async () => {
     generateKey(join(folder, "locked"), "ed25519", "secret words");
     using connections = openConnections({
-      settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFile: join(folder, "locked") },
+      settings: { ...settingsFor(`${sshd.knownHostsLine()}\n`), identityFiles: [join(folder, "locked")] },
     });
     const reason = await problemOf(connections.shell(sshd.machine).run("true"));
     expect(reason.code).toBe("authentication-refused");
@@ -144,7 +144,7 @@ describe("a key", () => {
       code: "agent-unreachable",
       data: { socket: join(folder, "nobody.sock") },
     });
-    using served = openConnections({ settings: { configFile, knownHostsFile, identityFile: sshd.client.identityFile } });
+    using served = openConnections({ settings: { configFile, knownHostsFile, identityFiles: [sshd.client.identityFile] } });
     expect((await runToEnd(served.shell(sshd.machine), "echo in")).stdout).toBe("in\n");
   });
 });

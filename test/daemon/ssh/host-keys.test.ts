@@ -123,7 +123,7 @@ test("to a machine whose key is not known nothing is sent, no key and no script"
   writeFileSync(knownHosts, "");
   writeFileSync(config, "IdentityAgent none\n");
   const connections = new SshConnections({
-    settings: { configFile: config, knownHostsFile: knownHosts, identityFile: identity },
+    settings: { configFile: config, knownHostsFile: knownHosts, identityFiles: [identity] },
     limits: { backoffFirstMs: 0 },
   });
   const shell = connections.shell(server.machine);

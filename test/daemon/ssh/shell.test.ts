@@ -42,7 +42,7 @@ machineShellContract("the embedded server", async () => {
   writeFileSync(join(folder, "known_hosts"), `[127.0.0.1]:${server.port} ${type} ${key}\n`);
   writeFileSync(join(folder, "config"), "IdentityAgent none\nIdentitiesOnly yes\n");
   const connections = new SshConnections({
-    settings: { configFile: join(folder, "config"), identityFile: identity, knownHostsFile: join(folder, "known_hosts") },
+    settings: { configFile: join(folder, "config"), identityFiles: [identity], knownHostsFile: join(folder, "known_hosts") },
   });
   return {
     shell: connections.shell(`127.0.0.1:${server.port}`),
