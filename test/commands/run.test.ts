@@ -32,6 +32,7 @@ beforeAll(async () => {
         { addr: "a:22", duration_ms: 12, problem: null, kernel: "Linux 6.1" },
         { addr: "b:22", duration_ms: 12, problem: { code: "unreachable", data: { machine: "b:22", message: "timed out" } }, kernel: null },
       ],
+      missing: [],
     }),
     "job.add": async ({ count, class: name, cmd }) => {
       if (cmd.includes("'")) throw new RequestError("bad-command", { reason: "quotes", message: "a single quote is not closed" });

@@ -1,11 +1,13 @@
 /** `machine check`: tries to reach machines now; exits with 1 when one cannot be used. */
+import { RequestError } from "../../protocol/error.ts";
 import { renderChecks } from "../../terminal/machine-check.ts";
 import { problemWords } from "../../terminal/problem.ts";
 import type { Run } from "../command.ts";
+import { reportRefused } from "../report.ts";
 import type { checkArguments } from "./arguments.ts";
 
 export const run: Run<typeof checkArguments> = async ({ addrs }, { output, withClient }) => {
-  const { results } = await withClient((client) => client.call("machine.check", { addrs: [...addrs] }));
+  const { results, missing } = await withClient((client) => client.call("machine.check", { addrs: [...addrs] }));
   const bad = results.filter((result) => result.problem !== null);
   if (output.json) {
     output.printJson(
@@ -16,5 +18,9 @@ export const run: Run<typeof checkArguments> = async ({ addrs }, { output, withC
     );
   } else if (output.quiet) output.printLines(bad.map((result) => result.addr));
   else output.print(renderChecks(results, await output.screen()));
-  return bad.length === 0 ? 0 : 1;
+  const refused = reportRefused(
+    missing.map((addr) => new RequestError("no-such-machine", { addr })),
+    output,
+  );
+  return bad.length === 0 ? refused : 1;
 };

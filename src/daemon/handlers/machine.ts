@@ -1,7 +1,6 @@
 /** What people ask of the pool. Classes are resolved to machines here; what then happens is for the rules. */
 import { jobOn, type Machine } from "../../core/machine.ts";
 import { machineAt, type State } from "../../core/state.ts";
-import { RequestError } from "../../protocol/error.ts";
 import type { Handlers } from "../server/handler.ts";
 import { wireProblem } from "../views/job.ts";
 import { machineView } from "../views/machine.ts";
@@ -48,14 +47,13 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
     },
     "machine.check": async ({ addrs }) => {
       const { found, missing } = addrs.length === 0 ? everything(engine.state) : select(engine.state, addrs, []);
-      if (missing.length > 0) throw new RequestError("no-such-machine", { addr: missing.join(", ") });
       const results = await inLanes(
         found.map(({ addr }) => async () => {
           const { problem, durationMs, kernel } = await services.checkMachine(addr);
           return { addr, duration_ms: durationMs, problem: problem === null ? null : wireProblem(problem), kernel };
         }),
       );
-      return { results };
+      return { results, missing };
     },
   };
 }

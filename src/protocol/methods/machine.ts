@@ -42,6 +42,8 @@ export const machineMethods = {
       results: v.array(
         v.object({ addr: v.string(), duration_ms: v.number(), problem: v.nullable(problemSchema), kernel: v.nullable(v.string()) }),
       ),
+      /** Named, and not in the pool; the others are asked all the same. */
+      missing: v.optional(v.array(v.string()), []),
     }),
   ),
 };

@@ -47,3 +47,11 @@ test("machine.check asks all of a large pool, in the order of the listing", asyn
   const { results } = await desk.call("machine.check", { addrs: [] });
   expect(results.map(({ addr }) => addr)).toEqual(addrs);
 });
+
+test("machine.check asks those that it knows and names those that it does not", async () => {
+  await using desk = await Desk.open();
+  await desk.call("machine.add", { addrs: ["local"], class: "x" });
+  const { results, missing } = await desk.call("machine.check", { addrs: ["local", "nowhere"] });
+  expect(results.map((result) => result.addr)).toEqual(["local"]);
+  expect(missing).toEqual(["nowhere"]);
+});
