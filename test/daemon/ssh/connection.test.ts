@@ -259,7 +259,7 @@ describe("MaxSessions", () => {
 
   test("1 that is in use for good is said to be too few", async () => {
     await using narrow = await startSshd({ configLines: ["MaxSessions 1"] });
-    using connections = connectTo(narrow, { shellStartTimeoutMs: 500 });
+    using connections = connectTo(narrow, { shellStartTimeoutMs: 4_000 });
     const shell = connections.shell(narrow.machine);
     const standing = await shell.run("cat", { keepInputOpen: true });
     const reason = await problemOf(shell.run("true"));
