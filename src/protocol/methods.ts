@@ -1,12 +1,20 @@
 /** Every request and reply there is. Client calls and the handler table take their types from here. */
 import type * as v from "valibot";
+import { completionMethods } from "./methods/completion.ts";
 import { jobMethods } from "./methods/job.ts";
 import { machineMethods } from "./methods/machine.ts";
 import { matrixMethods } from "./methods/matrix.ts";
 import { serverMethods } from "./methods/server.ts";
 import { variableMethods } from "./methods/variable.ts";
 
-export const METHODS = { ...serverMethods, ...variableMethods, ...machineMethods, ...jobMethods, ...matrixMethods } as const;
+export const METHODS = {
+  ...serverMethods,
+  ...variableMethods,
+  ...machineMethods,
+  ...jobMethods,
+  ...matrixMethods,
+  ...completionMethods,
+} as const;
 
 export type Methods = typeof METHODS;
 export type MethodName = keyof Methods;

@@ -1,6 +1,7 @@
 /** The table of handlers. Its type is the declaration of the methods: one that is missing does not compile. */
 import { METHODS, type MethodName } from "../../protocol/methods.ts";
 import type { Handler, Handlers } from "../server/handler.ts";
+import { completionHandlers } from "./completion.ts";
 import { jobHandlers } from "./job.ts";
 import { machineHandlers } from "./machine.ts";
 import { matrixHandlers } from "./matrix.ts";
@@ -16,6 +17,7 @@ export function allHandlers(services: Services): Handlers {
     ...machineHandlers(services),
     ...jobHandlers(services),
     ...matrixHandlers(services),
+    ...completionHandlers(services),
   });
 }
 
