@@ -4,12 +4,22 @@
  */
 import type { BooleanArgDef, PositionalArgDef, StringArgDef } from "citty";
 
+/** What a shell offers for a value. `jid`: jobs, `last`, matrices and tags. */
+export type CompletionSort = "jid" | "matrix" | "tag" | "machine" | "class" | "variable" | "file" | "directory" | "nothing";
+
+interface Completable {
+  /** Told apart by the hint or name when it is left out: JID, ADDR, CLASS, FILE, DIR and the like (completion/sorts.ts). */
+  readonly completes?: CompletionSort | readonly CompletionSort[];
+  /** The words it may be, where they are known. */
+  readonly choices?: readonly string[];
+}
+
 export type ArgumentDefinition =
   | BooleanArgDef
   /** `repeat`: may stand more than once. `many`: takes all words up to the next flag. */
-  | (StringArgDef & { readonly repeat?: true; readonly many?: true })
+  | (StringArgDef & Completable & { readonly repeat?: true; readonly many?: true })
   /** `rest`: takes all words that are left; it stands last. */
-  | (PositionalArgDef & { readonly rest?: true });
+  | (PositionalArgDef & Completable & { readonly rest?: true });
 export type ArgumentsDefinition = Readonly<Record<string, ArgumentDefinition>>;
 
 type ValueOf<D> = D extends { rest: true } | { repeat: true } | { many: true }

@@ -1,5 +1,6 @@
 /** From a command line to an exit code: parse, call, and put every error into words. Nothing here ends the process. */
 import type { Environment } from "../config/paths.ts";
+import { shownEntries } from "./command.ts";
 import { type Context, createContext, type Serve } from "./context.ts";
 import { UsageError } from "./failure.ts";
 import { isOldCall, readOldCall } from "./old-call.ts";
@@ -42,7 +43,7 @@ async function inform(parsed: Exclude<Parsed, { kind: "call" }>, output: Output)
     return 0;
   }
   const { path, command, wanted } = parsed;
-  if (!wanted) throw missingCommand(path, command.kind === "group" ? command.commands.map((entry) => entry.name) : []);
+  if (!wanted) throw missingCommand(path, command.kind === "group" ? shownEntries(command).map((entry) => entry.name) : []);
   const { renderHelp } = await import("./help.ts");
   output.print(renderHelp(command, path, (await output.screen()).width));
   return 0;
