@@ -68,7 +68,16 @@ async function openLocked(paths: StorePaths, lock: DirectoryLock, options: OpenS
   return new Store({ paths, lock, serverId, state, sequence, snapshotSequence, notes, journal, history, secrets });
 }
 
-interface Loaded {
+/**
+ * The state as a start would find it, without the lock: reads all of it and changes nothing. Beside a server that
+ * runs, files may give way under the reader: what it throws then is worth another try.
+ * @throws StoreError as openStore does
+ */
+export function readState(directory: string): Loaded {
+  return load(storePaths(directory));
+}
+
+export interface Loaded {
   readonly state: State;
   readonly sequence: number;
   /** The sequence of the newest good snapshot, 0 without one. */

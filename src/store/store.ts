@@ -104,6 +104,21 @@ export class Store {
   }
 
   /**
+   * Puts another state in the place of the present one, in one step: a crash leaves the one or the other. For offline
+   * commands, when nothing else appends. Ended jobs of `state` may be in it: the next snapshot puts them into history.
+   * @returns the sequence of the new state
+   */
+  async replaceState(state: State): Promise<number> {
+    const { journal, paths } = this.parts;
+    // A record that changes nothing: the new state has a number that the old one never had.
+    const sequence = await this.append([{ kind: "jobs-archived", jids: [], requestsBefore: 0 }]);
+    await journal.rotate();
+    await writeSnapshot(paths, { state, sequence });
+    this.snapshotSequence = sequence;
+    return sequence;
+  }
+
+  /**
    * Waits for what is under way, writes a last snapshot if anything has changed, and lets go of the directory,
    * also when that snapshot fails. @param last what is durable, with its last record; null leaves the journal to
    * speak for itself

@@ -63,29 +63,46 @@ export async function writeDocument(
   const replacement = await Replacement.begin(path);
   try {
     const hash = new Bun.CryptoHasher("sha256");
-    const put = async (text: string) => {
-      const bytes = Buffer.from(text.toWellFormed());
-      hash.update(bytes);
-      await replacement.write(bytes);
-    };
     let chunk = "";
     let began = performance.now();
     for (const piece of pieces) {
       chunk += piece;
       if (chunk.length < CHUNK_CHARACTERS && performance.now() - began < SLICE_MS) continue;
-      await put(chunk);
+      await replacement.write(hashed(hash, chunk));
       chunk = "";
       began = performance.now();
     }
-    await put(chunk);
-    const { sequence, jobs } = footer();
-    const line = `# end: sequence = ${sequence}, jobs = ${jobs}, sha256 = ${hash.digest("hex")}\n`;
-    await replacement.write(Buffer.from(line));
+    await replacement.write(hashed(hash, chunk));
+    await replacement.write(Buffer.from(footerLine(footer(), hash)));
     await replacement.commit(beforeRename);
   } catch (error) {
     await replacement.abandon();
     throw error;
   }
+}
+
+/** A document as bytes, for another place than a file of the store: whole only when the last of them, the footer, is there. */
+export function* documentBytes(pieces: Iterable<string>, footer: () => Footer): Generator<Buffer> {
+  const hash = new Bun.CryptoHasher("sha256");
+  let chunk = "";
+  for (const piece of pieces) {
+    chunk += piece;
+    if (chunk.length < CHUNK_CHARACTERS) continue;
+    yield hashed(hash, chunk);
+    chunk = "";
+  }
+  yield hashed(hash, chunk);
+  yield Buffer.from(footerLine(footer(), hash));
+}
+
+function hashed(hash: Bun.CryptoHasher, text: string): Buffer {
+  const bytes = Buffer.from(text.toWellFormed());
+  hash.update(bytes);
+  return bytes;
+}
+
+function footerLine({ sequence, jobs }: Footer, hash: Bun.CryptoHasher): string {
+  return `# end: sequence = ${sequence}, jobs = ${jobs}, sha256 = ${hash.digest("hex")}\n`;
 }
 
 /** A bad document as the error that refuses it. */
