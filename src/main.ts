@@ -12,7 +12,7 @@ async function main(argv: readonly string[]): Promise<number> {
     calledAsClient: basename(process.argv0) === "j",
     // A compiled program has its modules inside; otherwise Bun is the program and this file its script.
     executable: Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main],
-    serve: async (options) => (await import("./daemon/serve.ts")).serve(options),
+    serve: async (options, reread) => (await import("./daemon/serve.ts")).serve(options, reread),
   });
 }
 

@@ -8,7 +8,8 @@ import { VERSION } from "../config/version.ts";
 import type { Output } from "./output.ts";
 
 /** Runs the daemon to its end. */
-export type Serve = (options: ServeOptions) => Promise<ServeOutcome>;
+/** @param reread the options as they would be now: the same flags, and config.toml as it has become */
+export type Serve = (options: ServeOptions, reread: () => Promise<ServeOptions>) => Promise<ServeOutcome>;
 
 export interface Context {
   readonly output: Output;

@@ -9,6 +9,8 @@ import { ConfigError } from "./config-error.ts";
 import { parseDuration } from "./duration.ts";
 import { nearest } from "./nearest.ts";
 import { absolutePath, type Environment } from "./paths.ts";
+import { parseSize } from "./size.ts";
+import { readWebhookSettings, type WebhookSettings } from "./webhooks.ts";
 
 export const LOG_LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -72,6 +74,22 @@ const positive: Kind<number> = {
   read: (value) => (typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : undefined),
 };
 
+/** How long things are kept. A number alone is refused: where something is deleted, nothing is guessed. */
+const age: Kind<number> = {
+  expected: 'an age with its unit in quotes, as in "30d" or "12h"',
+  read: (value) => {
+    const parsed = typeof value === "string" && !/^[\d.]+$/.test(value) ? parseDuration(value, "s") : null;
+    return parsed === null || parsed <= 0 ? undefined : parsed;
+  },
+};
+const size: Kind<number> = {
+  expected: 'a size with its unit in quotes, as in "10GiB" or "500MB"',
+  read: (value) => {
+    const parsed = typeof value === "string" ? parseSize(value) : null;
+    return parsed === null || parsed <= 0 ? undefined : parsed;
+  },
+};
+
 function oneOf<const T extends readonly string[]>(names: T): Kind<T[number]> {
   return {
     expected: `one of ${names.map((name) => `"${name}"`).join(", ")}`,
@@ -117,8 +135,26 @@ const LIMIT_KINDS = {
   connect_timeout: seconds,
 } as const satisfies Kinds;
 
+/** `[log]`: the server's own log. */
+const LOG_KINDS = {
+  level: oneOf(LOG_LEVELS),
+  max_size: size,
+  files: positive,
+  compress: flag,
+} as const satisfies Kinds;
+
+/** `[retention]`: what may be compressed, deleted and forgotten; without a key nothing is. */
+const RETENTION_KINDS = {
+  compress_logs_after: age,
+  delete_logs_after: age,
+  delete_logs_above: size,
+  forget_jobs_after: age,
+} as const satisfies Kinds;
+
 export type ClassSettings = Values<typeof CLASS_KINDS>;
 export type LimitSettings = Values<typeof LIMIT_KINDS>;
+export type LogSettings = Values<typeof LOG_KINDS>;
+export type RetentionSettings = Values<typeof RETENTION_KINDS>;
 
 export interface ConfigFile {
   /** null: there is none, and none was asked for. */
@@ -126,12 +162,16 @@ export interface ConfigFile {
   readonly serve: Values<typeof SERVE_KINDS>;
   readonly classes: Readonly<Record<string, ClassSettings>>;
   readonly limits: LimitSettings;
+  /** `[[notify.webhooks]]`. */
+  readonly webhooks: readonly WebhookSettings[];
+  readonly log: LogSettings;
+  readonly retention: RetentionSettings;
 }
 
 /** @param required the user named the file: then it must be there. @throws ConfigError */
 export async function readConfigFile(file: string, required: boolean, environment: Environment): Promise<ConfigFile> {
   const source = readSource(file, required);
-  if (source === null) return { path: null, serve: {}, classes: {}, limits: {} };
+  if (source === null) return { path: null, serve: {}, classes: {}, limits: {}, log: {}, retention: {}, webhooks: [] };
   const { parse, TomlError } = await import("smol-toml");
   let document: Record<string, unknown>;
   try {
@@ -145,17 +185,25 @@ export async function readConfigFile(file: string, required: boolean, environmen
 }
 
 function readDocument(document: Record<string, unknown>, file: string, place: Place): ConfigFile {
-  const { class: classTables = {}, limits = {}, ...rest } = document;
-  const known = [...Object.keys(SERVE_KINDS), "class", "limits"];
+  const { class: classTables = {}, limits = {}, log = {}, retention = {}, notify = {}, ...rest } = document;
+  const known = [...Object.keys(SERVE_KINDS), "class", "limits", "log", "retention", "notify"];
   const serve = readTable(rest, SERVE_KINDS, { file, prefix: "", known, place });
   const classes: Record<string, ClassSettings> = {};
   for (const [name, table] of Object.entries(asTable(classTables, "class", file))) {
     const prefix = `class.${name}`;
     classes[name] = readTable(asTable(table, prefix, file), CLASS_KINDS, { file, prefix, known: Object.keys(CLASS_KINDS), place });
   }
-  const limitsTable = asTable(limits, "limits", file);
-  const limitsWhere = { file, prefix: "limits", known: Object.keys(LIMIT_KINDS), place };
-  return { path: file, serve, classes, limits: readTable(limitsTable, LIMIT_KINDS, limitsWhere) };
+  const named = <const K extends Kinds>(table: unknown, prefix: string, kinds: K): Values<K> =>
+    readTable(asTable(table, prefix, file), kinds, { file, prefix, known: Object.keys(kinds), place });
+  return {
+    path: file,
+    serve,
+    classes,
+    limits: named(limits, "limits", LIMIT_KINDS),
+    log: named(log, "log", LOG_KINDS),
+    retention: named(retention, "retention", RETENTION_KINDS),
+    webhooks: readWebhookSettings(asTable(notify, "notify", file), { file, ...place }),
+  };
 }
 
 interface Where {

@@ -2,6 +2,8 @@
 
 export const DEFAULT_ADDRESS = "127.0.0.1:3030";
 export const DEFAULT_LOG_LEVEL = "info";
+export const DEFAULT_LOG_BYTES_MAX = 10 * 1_048_576;
+export const DEFAULT_LOG_FILES = 5;
 export const APPLICATION_NAME = "expjobserver";
 
 export const DEFAULT_BACKOFF_SECONDS = 10;

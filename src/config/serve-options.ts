@@ -10,10 +10,11 @@ import {
   DEFAULT_COPIES_AT_ONCE,
   DEFAULT_FAILURES_BEFORE_QUARANTINE,
   DEFAULT_KILL_GRACE_SECONDS,
-  DEFAULT_LOG_LEVEL,
   DEFAULT_QUEUED_JOBS_MAX,
 } from "./defaults.ts";
 import { absolutePath, defaultLogDir, tokenFileIn } from "./paths.ts";
+import { type LogOptions, logOptions, type RetentionOptions, retentionOptions } from "./retention-options.ts";
+import { resolveWebhooks, type Webhook } from "./webhooks.ts";
 
 export interface ServeOptions {
   /** The experiment driver, absolute; null: commands are shell text. */
@@ -28,7 +29,8 @@ export interface ServeOptions {
   readonly allowSnapFail: boolean;
   readonly allowNetworkFs: boolean;
   readonly detach: boolean;
-  readonly logLevel: LogLevel;
+  readonly log: LogOptions;
+  readonly retention: RetentionOptions;
   /** null: the user's and the system's own. */
   readonly knownHosts: string | null;
   /** Empty: what ssh_config and the agent offer. */
@@ -36,6 +38,8 @@ export interface ServeOptions {
   readonly sshConfig: string | null;
   readonly summaryIntervalMinutes: number | null;
   readonly notify: NotifyOptions;
+  /** Where notifications go; empty: nowhere. Their URLs are secrets. */
+  readonly webhooks: readonly Webhook[];
   /** By name; a class without a table is not in it: see classDefaults. */
   readonly classes: Readonly<Record<string, ClassOptions>>;
   readonly classDefaults: ClassOptions;
@@ -117,7 +121,8 @@ export async function resolveServeOptions(flags: ServeFlags, surroundings: Surro
     allowSnapFail: flags.allowSnapFail ?? serve.allow_snap_fail ?? false,
     allowNetworkFs: flags.allowNetworkFs ?? serve.allow_network_fs ?? false,
     detach: flags.detach ?? false,
-    logLevel: logLevelFrom(flags.logLevel) ?? serve.log_level ?? DEFAULT_LOG_LEVEL,
+    log: logOptions(file, logLevelFrom(flags.logLevel)),
+    retention: retentionOptions(file),
     knownHosts: path(flags.knownHosts, serve.known_hosts),
     identities: typedIdentities.length > 0 ? typedIdentities.map((typed) => path(typed, undefined) ?? typed) : (serve.identity ?? []),
     sshConfig: path(flags.sshConfig, serve.ssh_config),
@@ -129,6 +134,7 @@ export async function resolveServeOptions(flags: ServeFlags, surroundings: Surro
       fail: flags.notifyFail ?? serve.notify_fail ?? false,
       machineBroken: flags.notifyMachineBroken ?? serve.notify_machine_broken ?? false,
     },
+    webhooks: resolveWebhooks(file.webhooks, surroundings.environment),
     classes: Object.fromEntries(Object.entries(file.classes).map(([name, settings]) => [name, classOptions(settings)])),
     classDefaults: classOptions({}),
     limits: {

@@ -16,6 +16,7 @@ export type ServeFailureCode =
   | "port-taken"
   | "cannot-listen"
   | "log-dir"
+  | "state-dir"
   | "driver-missing"
   | "driver-not-executable";
 
@@ -30,6 +31,7 @@ export const SERVE_EXIT_CODES: Readonly<Record<ServeFailureCode, number>> = {
   "token-file": 2,
   "cannot-listen": 2,
   "log-dir": 2,
+  "state-dir": 2,
   "driver-missing": 2,
   "driver-not-executable": 2,
   io: 8,

@@ -7,7 +7,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { ClassOptions, ServeOptions } from "../config/serve-options.ts";
 import { DEFAULT_LIMITS, type Fact, type Limits, type NewRun } from "../core/command.ts";
-import { type Job, type Run, runOf } from "../core/job.ts";
+import { commandsOf, type Job, type Run, runOf } from "../core/job.ts";
 import type { Effect } from "../core/react.ts";
 import type { RetryLimits } from "../core/retry.ts";
 import type { Store } from "../store/store.ts";
@@ -97,6 +97,7 @@ export class Daemon {
       state,
       observe,
       executorOf: (run, className) => this.fleet.executorOf(run, className),
+      newRun: (start) => this.newRun(start),
       secret: (name) => store.secrets.get(name),
       caller,
       gate: this.gate,
@@ -141,6 +142,11 @@ export class Daemon {
     this.dispatching = true;
     await Promise.all([engine.dispatch(), taken]);
     await this.removeLeftovers();
+  }
+
+  /** Takes over what can change while jobs run; what cannot is as it was at the start. */
+  configure(serve: ServeOptions): void {
+    this.engine.setLimits(limitsOf(serve));
   }
 
   /** Ends what we do; jobs that run go on. What is seen from now on is left to the next start. */
@@ -203,10 +209,11 @@ export class Daemon {
    * Random, so that no run id is ever drawn twice; the log is named after the masked command. What a file of that name
    * holds is of another server, or of an earlier life of this one; an empty one is what a refused start leaves.
    */
-  private newRun({ state, job, machine }: Parameters<NewRun>[0]): Run {
+  private newRun({ state, job, machine, command }: Parameters<NewRun>[0]): Run {
     const runId = randomBytes(8).toString("hex");
+    const line = commandLine(state, job, machine, commandsOf(job.spec)[command]);
     const paths = (distinction: string) => {
-      const log = join(this.options.serve.logDir, logName(job.jid, commandLine(state, job, machine), distinction));
+      const log = join(this.options.serve.logDir, logName(job.jid, line, distinction));
       return { log, errLog: `${log}${STDERR_SUFFIX}` };
     };
     const plain = paths("");

@@ -68,8 +68,10 @@ export class Engine {
   private refusedFacts: { readonly fact: Fact; readonly settle: () => void }[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | null = null;
   private stopped = false;
+  private limits: Limits;
 
   constructor(private readonly options: EngineOptions) {
+    this.limits = options.limits;
     this.pendingState = options.state;
     this.durableState = options.state;
     this.durableSequence = options.sequence;
@@ -145,6 +147,11 @@ export class Engine {
   subscribe(listener: (change: Change) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** For what is decided from now on. */
+  setLimits(limits: Limits): void {
+    this.limits = limits;
   }
 
   /** No fact is taken any more and nobody is told of changes; what was asked for before is still answered. */
@@ -237,7 +244,7 @@ export class Engine {
   }
 
   private context(): Context {
-    return { now: this.options.now(), limits: this.options.limits, bootId: this.options.bootId };
+    return { now: this.options.now(), limits: this.limits, bootId: this.options.bootId };
   }
 }
 

@@ -2,7 +2,7 @@
  * `serve`, from start to stop, in the order that the promises need: lock and state, then the door (a client
  * may ask at once), then the past is taken up, and only then are jobs handed out; at the end the other way round.
  */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { formatAddress } from "../config/address.ts";
 import type { ServeOptions } from "../config/serve-options.ts";
 import type { ServeFailureCode, ServeOutcome } from "../config/serve-outcome.ts";
@@ -15,26 +15,29 @@ import { readRecord } from "./copier/record.ts";
 import { Daemon } from "./daemon.ts";
 import { allHandlers } from "./handlers/all.ts";
 import type { Services } from "./handlers/services.ts";
-import { type DaemonLog, openDaemonLog } from "./log.ts";
+import { type DaemonLog, openDaemonLog, type ServerLog } from "./log.ts";
 import { faultOf } from "./log-words.ts";
+import { Reload } from "./reload.ts";
 import { readCallerLimits } from "./runner/caller-limits.ts";
 import { driverProblem } from "./runner/driver.ts";
 import type { CallerLimits } from "./runner/runner.ts";
 import { createServer, ListenError, type Server } from "./server/server.ts";
 import { loadOrCreateToken, TokenFileError } from "./server/token.ts";
+import { Signals } from "./signals.ts";
 
-const LOG_SIZE_MAX = "10M";
-const LOG_FILES_MAX = 5;
 /** A client that asked for the stop gets its answer first. */
 const STOP_AFTER_ANSWER_MS = 50;
 
-/** Serves until SIGTERM, SIGINT or `stop`. Never rejects for what a person can mend. */
-export async function serve(options: ServeOptions): Promise<ServeOutcome> {
+/**
+ * Serves until SIGTERM, SIGINT or `stop`. Never rejects for what a person can mend.
+ * @param reread the options as they would be now, for SIGHUP
+ */
+export async function serve(options: ServeOptions, reread: () => Promise<ServeOptions>): Promise<ServeOutcome> {
   const caller = readCallerLimits();
   process.umask(0o077);
   const stop = new StopRequest();
   // From the first moment: a stop during a long start is as clean as any other.
-  const release = onSignals(() => stop.ask({ kind: "stopped" }));
+  const signals = new Signals(() => stop.ask({ kind: "stopped" }));
   try {
     const unusable = await unusableSettings(options);
     if (unusable !== null) return unusable;
@@ -44,27 +47,29 @@ export async function serve(options: ServeOptions): Promise<ServeOutcome> {
       highestIdInLogs: highestIdInLogs(options.logDir),
       now: Date.now,
     });
-    return await withStore({ options, store, caller, stop });
+    return await withStore({ options, reread, store, caller, stop, signals });
   } catch (error) {
     if (error instanceof StoreError) return storeFailure(error);
     throw error;
   } finally {
-    release();
+    signals.release();
   }
 }
 
 interface Opened {
   readonly options: ServeOptions;
+  readonly reread: () => Promise<ServeOptions>;
+  readonly signals: Signals;
   readonly store: Store;
   readonly caller: CallerLimits;
   readonly stop: StopRequest;
 }
 
 /** Whatever happens, the store is closed at the end, and with it its lock is free. */
-async function withStore({ options, store, caller, stop }: Opened): Promise<ServeOutcome> {
-  let log: DaemonLog;
+async function withStore({ options, reread, store, caller, stop, signals }: Opened): Promise<ServeOutcome> {
+  let log: ServerLog;
   try {
-    log = openDaemonLog({ level: options.logLevel, folder: options.logDir, sizeMax: LOG_SIZE_MAX, filesMax: LOG_FILES_MAX });
+    log = openDaemonLog(options.logDir, options.log);
   } catch (error) {
     await store.close(null);
     return logDirFailure(options, error);
@@ -83,6 +88,9 @@ async function withStore({ options, store, caller, stop }: Opened): Promise<Serv
       environment: { ...process.env },
       onStorageProblem: (error) => storage.refused(error),
     });
+    const begun = daemon;
+    const reload = new Reload({ started: options, reread, log, apply: (changed) => begun.configure(changed) });
+    signals.onHangUp = () => void reload.again();
     daemon.engine.subscribe(() => storage.accepted());
     server = await openDoor({ options, store, daemon, log, storage, stop: () => stop.ask({ kind: "stopped" }) });
     sayHello({ options, store, log, server });
@@ -227,6 +235,8 @@ class StorageWatch {
 }
 
 async function unusableSettings(options: ServeOptions): Promise<ServeOutcome | null> {
+  const stateDir = folderFault(options.stateDir);
+  if (stateDir !== null && stateDir !== "ENOENT") return failed("state-dir", { path: options.stateDir, message: stateDir });
   try {
     mkdirSync(options.logDir, { recursive: true });
     accessSync(options.logDir, constants.R_OK | constants.W_OK | constants.X_OK);
@@ -237,8 +247,20 @@ async function unusableSettings(options: ServeOptions): Promise<ServeOutcome | n
   return missing?.code === "driver-missing" || missing?.code === "driver-not-executable" ? failed(missing.code, missing.data) : null;
 }
 
-function logDirFailure({ logDir }: ServeOptions, error: unknown): ServeOutcome {
-  return failed("log-dir", { path: logDir, message: (error as NodeJS.ErrnoException).code ?? String(error) });
+function logDirFailure({ logDir, stateDir }: ServeOptions, error: unknown): ServeOutcome {
+  const message = (error as NodeJS.ErrnoException).code ?? String(error);
+  // In a state directory that cannot be made there is no folder for logs either.
+  if (logDir.startsWith(`${stateDir}/`) && folderFault(stateDir) !== null) return failed("state-dir", { path: stateDir, message });
+  return failed("log-dir", { path: logDir, message });
+}
+
+/** The system's code for why it is no folder; null: it is one. */
+function folderFault(path: string): string | null {
+  try {
+    return statSync(path).isDirectory() ? null : "ENOTDIR";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
 }
 
 function storeFailure(error: StoreError): ServeOutcome {
@@ -289,17 +311,5 @@ function onFaults(log: DaemonLog): () => void {
   return () => {
     process.off("unhandledRejection", rejected);
     process.off("uncaughtException", rejected);
-  };
-}
-
-/** @returns a function that takes the handlers away again */
-function onSignals(stop: () => void): () => void {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
-  // A terminal that closes is no reason to stop serving.
-  const ignore = (): void => undefined;
-  process.on("SIGHUP", ignore);
-  return () => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.off(signal, stop);
-    process.off("SIGHUP", ignore);
   };
 }

@@ -47,6 +47,10 @@ export const SERVE_FAILURE_WORDS: Readonly<Record<string, Wording>> = {
     message: `The log folder ${quoted(data, "path", quoted(data, "directory", "named"))} cannot be written${detail(data)}${system(data)}.`,
     hint: "Make it writable, or name another with --log-dir.",
   }),
+  "state-dir": (data) => ({
+    message: `The state directory${place(data)} cannot be ${data["message"] === "ENOTDIR" ? "one: it, or what is above it, is a file" : `used${detail(data)}`}.`,
+    hint: "Name a folder of your own with --state-dir.",
+  }),
   "driver-missing": (data) => ({ ...problemWords({ code: "driver-missing", data: asText(data) }), hint: "Correct --runner." }),
   "driver-not-executable": (data) => ({
     ...problemWords({ code: "driver-not-executable", data: asText(data) }),

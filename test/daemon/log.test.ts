@@ -1,8 +1,10 @@
 /** The daemon's log on disks that do and do not take it. stderr is a child's, so that it can be looked at. */
 import { describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import type { LogOptions } from "../../src/config/retention-options.ts";
 
 const MODULE = join(import.meta.dir, "../../src/daemon/log.ts");
 
@@ -10,16 +12,33 @@ class Folder {
   readonly path = mkdtempSync(join(tmpdir(), "expjob-log-"));
 
   /** Runs `steps` with `log` open in the folder. */
-  async run(steps: string, level = "info") {
+  async run(steps: string, more: Partial<LogOptions> = {}) {
+    const options: LogOptions = { level: "info", bytesMax: 1_048_576, filesMax: 2, compress: false, ...more };
     const program = `
+      const fs = require("node:fs");
+      const folder = ${JSON.stringify(this.path)};
+      const options = ${JSON.stringify(options)};
       const { openDaemonLog } = await import(${JSON.stringify(MODULE)});
-      const log = openDaemonLog({ level: ${JSON.stringify(level)}, folder: ${JSON.stringify(this.path)}, sizeMax: "1M", filesMax: 2 });
+      const log = openDaemonLog(folder, options);
+      /** Until what was logged is in the file. */
+      const written = async (text) => {
+        for (;;) {
+          try { if (fs.readFileSync(folder + "/server.log", "utf8").includes(text)) return; } catch {}
+          await new Promise((go) => setTimeout(go, 2));
+        }
+      };
       ${steps}
       await log.close();
       console.log("closed");`;
     const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "pipe" });
     const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     return { stdout, stderr, code };
+  }
+
+  get rotated(): string[] {
+    return readdirSync(this.path)
+      .filter((name) => name.startsWith("server.log."))
+      .toSorted();
   }
 
   get log(): string {
@@ -82,5 +101,69 @@ describe("the log", () => {
     writeFileSync(join(folder.path, "server.log"), "before\n");
     await folder.run(`log.info("after");`);
     expect(folder.log).toMatch(/^before\n.*info: after\n$/);
+  });
+
+  test("rotated files are gzipped: every line is in one of them, of its owner's alone", async () => {
+    using folder = new Folder();
+    const count = 400;
+    await folder.run(
+      `for (let i = 0; i < ${count}; i++) { log.info("line " + i + "x".repeat(100)); if (i % 20 === 0) await new Promise((go) => setTimeout(go, 1)); }`,
+      { bytesMax: 8_192, filesMax: 50, compress: true },
+    );
+    expect(folder.rotated.length).toBeGreaterThan(2);
+    expect(folder.rotated.every((name) => /^server\.log\.\d+\.gz$/.test(name))).toBe(true);
+    const texts = folder.rotated.map((name) => gunzipSync(readFileSync(join(folder.path, name))).toString());
+    const lines = [...texts, folder.log].flatMap((text) => text.match(/line \d+(?=x)/g) ?? []);
+    expect(new Set(lines).size).toBe(count);
+    expect(lines).toHaveLength(count);
+    for (const name of folder.rotated) expect(statSync(join(folder.path, name)).mode & 0o777).toBe(0o600);
+  });
+
+  test("whose folder is deleted, or whose file is moved away, goes on in a new one", async () => {
+    using folder = new Folder();
+    await folder.run(`
+      log.info("one"); await written("one");
+      fs.rmSync(folder, { recursive: true });
+      log.info("two"); await written("two");
+      fs.renameSync(folder + "/server.log", folder + "/moved");
+      log.info("three"); await written("three");`);
+    expect(readFileSync(join(folder.path, "moved"), "utf8")).toMatch(/^\S+ info: two\n$/);
+    expect(folder.log).toMatch(/^\S+ info: three\n$/);
+  });
+
+  test("is told another level, size and count while it is written, and no line is lost", async () => {
+    using folder = new Folder();
+    const { stderr } = await folder.run(`
+      log.debug("hidden"); log.info("one"); await written("one");
+      log.configure({ ...options, level: "debug" });
+      log.debug("two"); log.configure(options); log.debug("hidden too"); log.info("three");
+      await written("three");`);
+    expect(stderr.match(/(?<=: ).*$/gm)).toEqual(["one", "two", "three"]);
+    expect(folder.log).toBe(stderr);
+  });
+
+  test("keeps no more than so many files, also those of when more were kept or they were not gzipped", async () => {
+    using folder = new Folder();
+    for (const name of ["1", "2", "3", "4.gz"]) {
+      writeFileSync(join(folder.path, `server.log.${name}`), name);
+      utimesSync(join(folder.path, `server.log.${name}`), 1_000, 1_000);
+    }
+    writeFileSync(join(folder.path, "server.log.old"), "a person's");
+    await folder.run(`log.info("x".repeat(3_000)); log.info("y"); await written("y");`, { bytesMax: 2_048, filesMax: 2, compress: true });
+    expect(folder.rotated).toHaveLength(3);
+    expect(folder.rotated).toContain("server.log.1.gz");
+    expect(folder.rotated).toContain("server.log.old");
+  });
+
+  test("whose gzipping was cut short is gzipped again, and has nothing twice and nothing torn", async () => {
+    using folder = new Folder();
+    const whole = `${"z".repeat(3_000)}\n`;
+    writeFileSync(join(folder.path, "server.log"), whole);
+    utimesSync(join(folder.path, "server.log"), 1_000, 1_000);
+    writeFileSync(join(folder.path, "server.log.1.gz"), gzipSync(whole).subarray(0, 10));
+    await folder.run(`log.info("after"); await written("after");`, { bytesMax: 2_048, filesMax: 5, compress: true });
+    expect(folder.rotated).toEqual(["server.log.1.gz"]);
+    expect(gunzipSync(readFileSync(join(folder.path, "server.log.1.gz"))).toString()).toBe(whole);
+    expect(folder.log).toMatch(/^\S+ info: after\n$/);
   });
 });

@@ -22,16 +22,17 @@ class Served implements AsyncDisposable {
   }
 
   /** @param meanwhile a program beside the server, in its process */
-  async start(meanwhile = "", more: readonly string[] = []): Promise<Bun.Subprocess<"ignore", "pipe", "pipe">> {
+  async start(meanwhile = "", more: readonly string[] = [], config = ""): Promise<Bun.Subprocess<"ignore", "pipe", "pipe">> {
     const address = `127.0.0.1:${await freePort("127.0.0.1")}`;
     const flags = { address, stateDir: this.stateDir, logDir: join(this.folder, "logs"), config: join(this.folder, "config.toml") };
-    writeFileSync(flags.config, "");
+    writeFileSync(flags.config, config);
     const program = `
       const { resolveServeOptions } = await import(${JSON.stringify(join(ROOT, "src/config/serve-options.ts"))});
       const { serve } = await import(${JSON.stringify(join(ROOT, "src/daemon/serve.ts"))});
-      const options = await resolveServeOptions(${JSON.stringify(flags)}, { environment: process.env, folder: ${JSON.stringify(this.folder)} });
+      const resolve = () => resolveServeOptions(${JSON.stringify(flags)}, { environment: process.env, folder: ${JSON.stringify(this.folder)} });
+      const options = await resolve();
       ${meanwhile}
-      console.log(JSON.stringify(await serve(options)));
+      console.log(JSON.stringify(await serve(options, resolve)));
       process.exit(0);`;
     const child = Bun.spawn([process.execPath, "-e", program, ...more], {
       stdin: "ignore",
@@ -152,5 +153,48 @@ describe("serve", () => {
     first.kill("SIGTERM");
     expect(await first.exited).toBe(0);
     await served.expectClosed();
+  });
+
+  test("reads its settings again at SIGHUP, says what changed and what needs a restart, and goes on", async () => {
+    await using served = new Served();
+    const child = await served.start("", [], "[class.a]\nbackoff = '1s'\n");
+    await served.untilServing();
+    const config = join(served.folder, "config.toml");
+    writeFileSync(
+      config,
+      "[log]\nlevel = 'debug'\n[limits]\nkill_grace = '1s'\nqueued_jobs = 3\n[class.a]\nbackoff = '2s'\nrunner = 'ssh'\n",
+    );
+    child.kill("SIGHUP");
+    await waitFor(() => served.log.includes("next start"));
+    expect(served.log).toContain(`info: SIGHUP: ${config} was read; changed: log.level, limits.queued_jobs, class.a.backoff\n`);
+    expect(served.log).toContain("warn: SIGHUP: not changed before the next start of the server: limits.kill_grace, class.a.runner\n");
+    child.kill("SIGTERM");
+    expect(JSON.parse(await child.stdout.text())).toEqual({ kind: "stopped" });
+  });
+
+  test("keeps its settings when the file has an error at SIGHUP, and says so in one line", async () => {
+    await using served = new Served();
+    const child = await served.start("", [], "[log]\nlevel = 'info'\n");
+    await served.untilServing();
+    const config = join(served.folder, "config.toml");
+    for (const [text, said] of [
+      ["log_level = 'debug\n", `"${config}" is not valid TOML: line 1`],
+      ["[retention]\ndelete_logs_after = 30\n", "retention.delete_logs_after is 30. It must be an age with its unit in quotes"],
+    ] as const) {
+      writeFileSync(config, text);
+      child.kill("SIGHUP");
+      await waitFor(() => served.log.includes(said));
+    }
+    expect(served.log.match(/error: SIGHUP: the settings stay as they were: .*/g)).toHaveLength(2);
+    expect(served.log).not.toContain("was read");
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+  });
+
+  test("whose state directory is a file says so, and does not speak of logs", async () => {
+    await using served = new Served();
+    writeFileSync(served.stateDir, "");
+    const child = await served.start(`options.logDir = options.stateDir + "/logs";`);
+    expect(JSON.parse(await child.stdout.text())).toMatchObject({ kind: "failed", code: "state-dir", data: { path: served.stateDir } });
   });
 });
