@@ -28,6 +28,9 @@ const events: Readonly<Record<JobEventKind, string>> = {
   "job-started": "The runner saw it start.",
   "job-not-started": "It is proven that this run never started; the job goes back to the queue.",
   "job-stop-requested": "A person, the timeout or the removal of the machine asks for its end; the end itself is waited for.",
+  "job-advanced": "A command of a setup job exited with 0; the next one is started on the same machine.",
+  "job-timeout-set": "A person sets another timeout.",
+  "job-tagged": "A person puts it into a tag, or out of it.",
   "job-copying": "It exited with 0 and named results that are to be copied.",
   "job-done": "It ended well: exited with 0, and the copy, if one was to be made, is complete.",
   "job-failed":
@@ -37,6 +40,7 @@ const events: Readonly<Record<JobEventKind, string>> = {
   "job-found": "It is alive after all, or its end was found.",
   "job-forgotten": "A person wants no record of it.",
   "job-results-changed": "Its results were fetched, or moved, after it had ended.",
+  "job-logs-moved": "Logs of an ended job are elsewhere now.",
 };
 
 /** The page as it should be. */

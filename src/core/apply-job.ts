@@ -1,18 +1,21 @@
 /** How a change of jobs reaches the indexes and the counts; the only code that writes them. */
+
+import { COMMANDS_MAX } from "./blame.ts";
+import { type JidRange, withJid, withoutJid } from "./jid-ranges.ts";
 import { isEnded, type Job, type JobCounts, type JobStateKind, NO_JOBS } from "./job.ts";
-import { type JidRange, withJid } from "./matrix.ts";
 import { IntMap } from "./persistent-map.ts";
 import type { State } from "./state.ts";
 
 /** Adds jobs that did not exist, ids ascending. */
 export function addJobs(state: State, added: readonly Job[]): State {
-  let { ready, matrices, tags } = state;
+  let { ready, matrices, tags, setups } = state;
   const jobs = state.jobs.setAll(added.map((job) => [job.jid, job]));
   const nextId = Math.max(state.nextId, (added[added.length - 1]?.jid ?? -1) + 1);
   for (const [className, members] of grouped(added.filter(isReady), (job) => job.spec.class)) {
     const queue = ready.get(className) ?? IntMap.empty<true>();
     ready = ready.set(className, queue.setAll(members.map((job) => [job.jid, true])));
   }
+  for (const { jid, spec } of added) if (spec.kind === "setup") setups = setups.set(jid, spec.machine);
   for (const [id, members] of grouped(added, (job) => job.matrix?.id ?? null)) {
     const matrix = id === null ? undefined : matrices.get(id);
     if (matrix === undefined) continue;
@@ -24,12 +27,13 @@ export function addJobs(state: State, added: readonly Job[]): State {
     if (tag === undefined) continue;
     tags = tags.set(tag.id, { ...tag, jids: extended(tag.jids, members) });
   }
-  return { ...state, jobs, ready, matrices, tags, nextId, counts: addCounts(added, state.counts) };
+  return { ...state, jobs, ready, matrices, tags, setups, nextId, counts: addCounts(added, state.counts) };
 }
 
 /** Puts `after` in the place of `before`, the same job. */
 export function changeJob(state: State, before: Job, after: Job): State {
-  const next = { ...state, jobs: state.jobs.set(after.jid, after), ready: readyAfter(state, before, after) };
+  const setups = after.spec.kind === "setup" && isEnded(after.state) ? state.setups.delete(after.jid) : state.setups;
+  const next = { ...state, jobs: state.jobs.set(after.jid, after), ready: readyAfter(state, before, after), setups };
   const from = countedAs(before.state.kind);
   const to = countedAs(after.state.kind);
   return from === to ? next : shiftCounts(next, after, from, to);
@@ -37,10 +41,22 @@ export function changeJob(state: State, before: Job, after: Job): State {
 
 /** Takes an ended job out of every record of ours. A matrix without jobs goes with its last one. */
 export function forgetJob(state: State, job: Job): State {
-  const next = shiftCounts({ ...state, jobs: state.jobs.delete(job.jid) }, job, countedAs(job.state.kind), null);
+  const untagged = tagJob(state, job, null);
+  const line = state.line === job.jid ? null : state.line;
+  const next = shiftCounts({ ...untagged, line, jobs: untagged.jobs.delete(job.jid) }, job, countedAs(job.state.kind), null);
   const matrix = job.matrix === null ? undefined : next.matrices.get(job.matrix.id);
   if (matrix === undefined || total(matrix.counts) > 0) return next;
   return { ...next, matrices: next.matrices.delete(matrix.id) };
+}
+
+/** Puts the job into another tag; null: into none. */
+export function tagJob(state: State, job: Job, tag: number | null): State {
+  let { tags } = state;
+  const from = job.tag === null ? undefined : tags.get(job.tag);
+  if (from !== undefined) tags = tags.set(from.id, { ...from, jids: withoutJid(from.jids, job.jid) });
+  const to = tag === null ? undefined : tags.get(tag);
+  if (to !== undefined) tags = tags.set(to.id, { ...to, jids: withJid(to.jids, job.jid) });
+  return { ...state, tags, jobs: state.jobs.set(job.jid, { ...job, tag }) };
 }
 
 /** Brings an ended job back from its history block. It was counted all the time. */
@@ -58,7 +74,7 @@ export function archiveJobs(state: State, jids: readonly number[], requestsBefor
   for (const request of state.requests.values()) {
     if (request.at < requestsBefore) requests = requests.delete(request.id);
   }
-  return { ...state, jobs, requests, templates: templatesInUse({ ...state, jobs }) };
+  return { ...state, jobs, requests, templates: templatesInUse({ ...state, jobs }), commands: latestCommands(state.commands) };
 }
 
 export function addCounts(jobs: readonly Job[], counts: JobCounts = NO_JOBS): JobCounts {
@@ -76,7 +92,13 @@ export function countedAs(kind: JobStateKind): keyof JobCounts {
   return kind === "starting" ? "running" : kind;
 }
 
+/** Waits for a machine of its class. Setup jobs have a machine of their own: see State.setups. */
 export function isReady(job: Job): boolean {
+  return job.spec.kind === "job" && isDue(job);
+}
+
+/** Waits, and not for a time. */
+export function isDue(job: Job): boolean {
   return job.state.kind === "waiting" && job.state.notBefore === null;
 }
 
@@ -123,4 +145,10 @@ function templatesInUse(state: State): State["templates"] {
   let { templates } = state;
   for (const template of state.templates.keys()) if (!used.has(template)) templates = templates.delete(template);
   return templates;
+}
+
+function latestCommands(commands: State["commands"]): State["commands"] {
+  if (commands.size <= COMMANDS_MAX) return commands;
+  const oldest = [...commands].sort(([, a], [, b]) => a.jid - b.jid).slice(0, commands.size - COMMANDS_MAX);
+  return oldest.reduce((next, [key]) => next.delete(key), commands);
 }

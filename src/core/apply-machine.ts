@@ -1,5 +1,7 @@
 /** How a change of machines reaches the index of free ones; the only code that writes it. */
-import { type CountedFailure, canTakeJobs, type Health, type Machine, TEMPLATE_MACHINES_MAX } from "./machine.ts";
+import { commandKey, takenBack } from "./blame.ts";
+import type { Job } from "./job.ts";
+import { type CountedFailure, canTakeJobs, type Health, type Machine, TEMPLATE_MACHINES_MAX, type TemplateRecord } from "./machine.ts";
 import { IntMap } from "./persistent-map.ts";
 import { machineAt, type State } from "./state.ts";
 
@@ -66,34 +68,66 @@ export function release(state: State, addr: string, jid: number, at: number): St
   return putMachine({ ...state, nextFreeOrder: state.nextFreeOrder + 1 }, machine, freed);
 }
 
-export function recordSuccess(state: State, addr: string, template: string): State {
+export function recordSuccess(state: State, addr: string, job: Job): State {
   const machine = machineAt(state, addr);
   const cleared = machine === undefined || machine.failures.length === 0 ? state : putMachine(state, machine, { ...machine, failures: [] });
-  return remember(cleared, template, addr, "succeededOn");
+  return remember(cleared, job, addr, "succeededOn");
 }
 
-/** @param counted null when the failure is not held against the machine. */
-export function recordFailure(state: State, addr: string, template: string, counted: CountedFailure | null): State {
+/**
+ * What the command did is noted, and failures that it caused elsewhere are taken back if it is its own fault.
+ * @param counted null when the failure is not held against the machine.
+ */
+export function recordFailure(state: State, addr: string, job: Job, counted: Omit<CountedFailure, "command"> | null): State {
   const machine = machineAt(state, addr);
   const noted =
     machine === undefined || counted === null
       ? state
-      : putMachine(state, machine, { ...machine, failures: [...machine.failures, counted] });
-  return remember(noted, template, addr, "failedOn");
+      : putMachine(state, machine, {
+          ...machine,
+          failures: [...machine.failures, { ...counted, command: commandKey(state, job) }].slice(-FAILURES_KEPT_MAX),
+        });
+  return cleared(remember(noted, job, addr, "failedOn"), job);
 }
 
-function remember(state: State, template: string, addr: string, list: "succeededOn" | "failedOn"): State {
-  const record = state.templates.get(template) ?? { succeededOn: [], failedOn: [] };
-  if (record[list].includes(addr) || record[list].length >= TEMPLATE_MACHINES_MAX) return state;
-  return { ...state, templates: state.templates.set(template, { ...record, [list]: [...record[list], addr] }) };
+/** More in a row say nothing new; a machine that is not taken away may collect them for days. */
+const FAILURES_KEPT_MAX = 100;
+
+function cleared(state: State, job: Job): State {
+  const isTakenBack = takenBack(state, job);
+  let next = state;
+  for (const machine of state.machines.values()) {
+    if (!machine.failures.some(isTakenBack)) continue;
+    next = putMachine(next, machine, { ...machine, failures: machine.failures.filter((failure) => !isTakenBack(failure)) });
+  }
+  return next;
 }
 
-function putMachine(state: State, before: Machine | null, after: Machine): State {
+function remember(state: State, job: Job, addr: string, list: "succeededOn" | "failedOn"): State {
+  const { cmd } = job.spec;
+  const record = state.templates.get(cmd) ?? { succeededOn: [], failedOn: [] };
+  const more = withAddr(record, addr, list);
+  const templates = more === record ? state.templates : state.templates.set(cmd, more);
+  // Most commands of a matrix succeed: only those that have failed are worth a record of their own.
+  if (list === "succeededOn" && state.commands.size === 0) return templates === state.templates ? state : { ...state, templates };
+  const { rendered } = commandKey(state, job);
+  const known = rendered === null ? undefined : state.commands.get(rendered);
+  if (rendered === null || (known === undefined && list === "succeededOn")) return { ...state, templates };
+  const own = withAddr(known ?? { succeededOn: [], failedOn: [] }, addr, list);
+  return { ...state, templates, commands: state.commands.set(rendered, { ...own, jid: job.jid }) };
+}
+
+function withAddr(record: TemplateRecord, addr: string, list: "succeededOn" | "failedOn"): TemplateRecord {
+  if (record[list].includes(addr) || record[list].length >= TEMPLATE_MACHINES_MAX) return record;
+  return { ...record, [list]: [...record[list], addr] };
+}
+
+export function putMachine(state: State, before: Machine | null, after: Machine): State {
   const free = before === null ? state.free : withoutFree(state.free, before);
   return { ...state, machines: state.machines.set(after.slot, after), free: withFree(free, after) };
 }
 
-function dropMachine(state: State, machine: Machine): State {
+export function dropMachine(state: State, machine: Machine): State {
   return {
     ...state,
     machines: state.machines.delete(machine.slot),

@@ -3,11 +3,12 @@
  * fit the state is a defect or damage and throws IllegalEvent, because guessing would lose jobs.
  */
 
-import { addCounts, addJobs, archiveJobs, changeJob, forgetJob, recallJob } from "./apply-job.ts";
+import { addCounts, addJobs, archiveJobs, changeJob, forgetJob, recallJob, tagJob } from "./apply-job.ts";
 import { addMachine, moveMachine, occupy, recordFailure, recordSuccess, release, removeMachine, setHealth } from "./apply-machine.ts";
-import type { Event, JobFailed, JobsAdded, MatrixAdded } from "./event.ts";
-import type { EndedState, Job, JobState } from "./job.ts";
-import { occupiedMachine } from "./job.ts";
+import { ensureMachine, joinClass, leaveSetup } from "./apply-setup.ts";
+import type { Event, JobFailed, JobsAdded, LogMove, MatrixAdded } from "./event.ts";
+import type { EndedState, Job, JobState, Run, Step, StepLog } from "./job.ts";
+import { isEnded, occupiedMachine } from "./job.ts";
 import { cellCount } from "./matrix.ts";
 import type { State } from "./state.ts";
 import { type JobEvent, nextKind } from "./transitions.ts";
@@ -38,6 +39,20 @@ export function apply(state: State, event: Event): State {
       return applyJobsAdded(state, event);
     case "matrix-added":
       return applyMatrixAdded(state, event);
+    case "tag-added":
+      return {
+        ...state,
+        tags: state.tags.set(event.id, { id: event.id, created: event.at, jids: [] }),
+        nextId: Math.max(state.nextId, event.id + 1),
+      };
+    case "job-tagged":
+      return tagJob(state, jobFor(state, event), event.tag);
+    case "job-timeout-set": {
+      const job = jobFor(state, event);
+      return { ...state, jobs: state.jobs.set(job.jid, { ...job, timeoutSeconds: event.timeoutSeconds }) };
+    }
+    case "line-set":
+      return { ...state, line: event.after };
     case "job-recalled":
       return recallJob(state, event.job);
     case "jobs-archived":
@@ -53,6 +68,7 @@ export function apply(state: State, event: Event): State {
     case "job-started":
     case "job-not-started":
     case "job-stop-requested":
+    case "job-advanced":
     case "job-copying":
     case "job-done":
     case "job-failed":
@@ -60,6 +76,7 @@ export function apply(state: State, event: Event): State {
     case "job-lost":
     case "job-found":
     case "job-results-changed":
+    case "job-logs-moved":
       return applyJobEvent(state, event);
   }
 }
@@ -68,7 +85,7 @@ export function applyAll(state: State, events: readonly Event[]): State {
   return events.reduce(apply, state);
 }
 
-type StateChange = Exclude<JobEvent, { readonly kind: "job-forgotten" }>;
+type StateChange = Exclude<JobEvent, { readonly kind: "job-forgotten" | "job-tagged" | "job-timeout-set" }>;
 
 function applyJobEvent(state: State, event: StateChange): State {
   const job = jobFor(state, event);
@@ -80,7 +97,11 @@ function applyJobEvent(state: State, event: StateChange): State {
   if (held !== null && holds === null) next = release(next, held, job.jid, atOf(event));
   if (held === null && holds !== null) next = occupy(next, holds, job.jid, atOf(event));
 
-  if (event.kind === "job-done" && held !== null) next = recordSuccess(next, held, job.spec.cmd);
+  if (job.spec.kind === "setup") {
+    if (event.kind === "job-done") next = joinClass(next, job.spec, event.at);
+    return isEnded(after.state) ? leaveSetup(next, after) : next;
+  }
+  if (event.kind === "job-done" && held !== null) next = recordSuccess(next, held, job);
   if (event.kind === "job-failed" && held !== null) next = applyFailure(next, after, held, event);
   return next;
 }
@@ -102,17 +123,23 @@ function jobFor(state: State, event: JobEvent): Job {
 function stateAfter(state: JobState, event: StateChange): JobState {
   switch (event.kind) {
     case "job-held":
-      return { kind: "held", since: event.at };
+      return { kind: "held", since: event.at, ...stepOf(state) };
     case "job-unheld":
-    case "job-due":
-      return { kind: "waiting", since: event.at, notBefore: null, problem: state.kind === "waiting" ? state.problem : null };
+    case "job-due": {
+      const problem = state.kind === "waiting" ? state.problem : null;
+      return { kind: "waiting", since: event.at, ...stepOf(state), notBefore: null, problem };
+    }
     case "job-starting":
       return { kind: "starting", run: event.run, since: event.at, stop: null, bootId: event.bootId };
     case "job-not-started":
-      return { kind: "waiting", since: event.at, notBefore: event.notBefore, problem: event.problem };
+      return { kind: "waiting", since: event.at, ...stepOf(state), notBefore: event.notBefore, problem: event.problem };
     case "job-started": {
       if (state.kind !== "starting") throw misfit(state, event);
-      return { kind: "running", run: state.run, startedAt: event.at, stop: state.stop };
+      return { kind: "running", run: state.run, startedAt: firstStart(state.run) ?? event.at, stop: state.stop };
+    }
+    case "job-advanced": {
+      if (state.kind !== "running") throw misfit(state, event);
+      return { kind: "starting", run: event.run, since: event.at, stop: state.stop, bootId: event.bootId };
     }
     case "job-stop-requested": {
       if (state.kind !== "starting" && state.kind !== "running") throw misfit(state, event);
@@ -124,11 +151,11 @@ function stateAfter(state: JobState, event: StateChange): JobState {
     }
     case "job-found": {
       if (state.kind !== "unknown") throw misfit(state, event);
-      return { kind: "running", run: state.run, startedAt: event.startedAt, stop: state.stop };
+      return { kind: "running", run: state.run, startedAt: firstStart(state.run) ?? event.startedAt, stop: state.stop };
     }
     case "job-lost": {
       if (state.kind !== "starting" && state.kind !== "running" && state.kind !== "unknown") throw misfit(state, event);
-      const startedAt = state.kind === "starting" ? null : state.startedAt;
+      const startedAt = state.kind === "starting" ? firstStart(state.run) : state.startedAt;
       const { run, stop } = state;
       return { kind: "unknown", run, startedAt, since: event.at, problem: event.problem, holdsMachine: !event.machineFree, stop };
     }
@@ -137,6 +164,9 @@ function stateAfter(state: JobState, event: StateChange): JobState {
     case "job-canceled":
     case "job-results-changed":
       return endedState(state, event);
+    case "job-logs-moved":
+      if (!isEnded(state)) throw misfit(state, event);
+      return state.run === null ? state : { ...state, run: withLogsMoved(state.run, event.moves) };
   }
 }
 
@@ -158,7 +188,7 @@ function endedState(state: JobState, event: EndingEvent): EndedState {
     }
     case "job-canceled": {
       const run = state.kind === "waiting" || state.kind === "held" ? null : "run" in state ? state.run : null;
-      const startedAt = "startedAt" in state ? state.startedAt : null;
+      const startedAt = "startedAt" in state ? state.startedAt : run === null ? null : firstStart(run);
       return { kind: "canceled", run, startedAt, endedAt: event.at, exitCode: event.exitCode, problem: event.problem };
     }
     case "job-results-changed": {
@@ -170,6 +200,24 @@ function endedState(state: JobState, event: EndingEvent): EndedState {
   }
 }
 
+/** A setup job began with its first command. */
+function firstStart(run: Run): number | null {
+  return run.step?.startedAt ?? null;
+}
+
+/** What a setup job has behind it, when it has to wait in the middle. */
+function stepOf(state: JobState): { readonly step?: Step } {
+  const step = state.kind === "starting" ? state.run.step : state.kind === "waiting" || state.kind === "held" ? state.step : undefined;
+  return step === undefined || step.command === 0 ? {} : { step };
+}
+
+function withLogsMoved(run: Run, moves: readonly LogMove[]): Run {
+  const places = new Map(moves.map(({ from, to }) => [from, to]));
+  const placeOf = (path: string): string => places.get(path) ?? path;
+  const pair = ({ log, errLog }: StepLog): StepLog => ({ log: placeOf(log), errLog: placeOf(errLog) });
+  return { ...run, ...pair(run), ...(run.step === undefined ? {} : { step: { ...run.step, earlier: run.step.earlier.map(pair) } }) };
+}
+
 function misfit(state: JobState, event: StateChange): IllegalEvent {
   return new IllegalEvent(`${event.kind} does not fit a job that is ${state.kind}`);
 }
@@ -178,7 +226,7 @@ function applyFailure(state: State, job: Job, machine: string, event: JobFailed)
   let next = state;
   if (!event.resultsNotCopied) {
     const counted = event.countsAgainstMachine ? { jid: job.jid, at: event.at, exitCode: event.exitCode } : null;
-    next = recordFailure(next, machine, job.spec.cmd, counted);
+    next = recordFailure(next, machine, job, counted);
   }
   if (event.retry === null) return next;
   const retry: Job = {
@@ -195,9 +243,13 @@ function applyFailure(state: State, job: Job, machine: string, event: JobFailed)
 }
 
 function applyJobsAdded(state: State, event: JobsAdded): State {
+  const { spec, matrix } = event;
   const jobs: Job[] = [];
-  for (let index = 0; index < event.count; index++) jobs.push(newJob(event, event.first + index, null, event.tag));
-  return addJobs(state, jobs);
+  for (let index = 0; index < event.count; index++) {
+    const cell = matrix?.cells[index];
+    jobs.push(newJob(event, event.first + index, cell === undefined || matrix === undefined ? null : { id: matrix.id, cell }, event.tag));
+  }
+  return addJobs(spec.kind === "setup" ? ensureMachine(state, spec.machine, event.at) : state, jobs);
 }
 
 function applyMatrixAdded(state: State, event: MatrixAdded): State {
@@ -231,6 +283,6 @@ function newJob(event: JobsAdded | MatrixAdded, jid: number, matrix: Job["matrix
     retriedBy: null,
     timeoutSeconds: event.timeoutSeconds,
     created: event.at,
-    state: { kind: "waiting", since: event.at, notBefore: null, problem: null },
+    state: { kind: "waiting", since: event.at, notBefore: ("notBefore" in event ? event.notBefore : undefined) ?? null, problem: null },
   };
 }

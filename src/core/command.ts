@@ -1,4 +1,5 @@
 /** What can be asked of the state: by a person, or by the daemon when it has observed something. */
+import type { LogMove } from "./event.ts";
 import type { CopiedResults, Job, RetryPolicy, Run } from "./job.ts";
 import type { MatrixKey } from "./matrix.ts";
 import type { Problem } from "./problem.ts";
@@ -24,7 +25,44 @@ export type UserCommand =
       readonly lenient: boolean;
     }
   | { readonly kind: "hold-jobs"; readonly jids: readonly number[]; readonly lenient: boolean }
-  | { readonly kind: "unhold-jobs"; readonly jids: readonly number[]; readonly lenient: boolean };
+  | { readonly kind: "unhold-jobs"; readonly jids: readonly number[]; readonly lenient: boolean }
+  | AddSetups
+  | CloneJobs
+  | { readonly kind: "set-timeout"; readonly jids: readonly number[]; readonly lenient: boolean; readonly timeoutSeconds: number | null }
+  | { readonly kind: "add-tag" }
+  | {
+      readonly kind: "tag-jobs";
+      readonly jids: readonly number[];
+      readonly recalled: readonly Job[];
+      readonly lenient: boolean;
+      /** null: out of the tag they are in. */
+      readonly tag: number | null;
+    }
+  | { readonly kind: "set-line"; readonly jid: number | null };
+
+/** One setup job for each machine. */
+export interface AddSetups {
+  readonly kind: "add-setups";
+  readonly addrs: readonly string[];
+  /** What the machines join when all commands have succeeded; null: nothing. */
+  readonly class: string | null;
+  readonly cmds: readonly string[];
+  readonly timeoutSeconds: number | null;
+  /** Between the starts on two machines that follow one another. */
+  readonly staggerSeconds: number;
+  readonly notify: boolean;
+}
+
+/** Queues jobs again with the same properties. */
+export interface CloneJobs {
+  readonly kind: "clone-jobs";
+  /** As they are now, those of the past included. */
+  readonly jobs: readonly Job[];
+  /** Of each, one after the other. */
+  readonly count: number;
+  /** Cancels those that have not ended first. */
+  readonly restart: boolean;
+}
 
 export interface AddJobs {
   readonly kind: "add-jobs";
@@ -57,6 +95,8 @@ export type Fact =
       readonly prefixes: readonly string[];
       /** A RESULTS line that cannot be used. */
       readonly invalidLine: Problem | null;
+      /** Of a setup job that has more commands: the run for the next. */
+      readonly nextRun?: Run;
     }
   | { readonly kind: "run-lost"; readonly jid: number; readonly runId: string; readonly problem: Problem; readonly sessionEmpty: boolean }
   /** Alive again after it was unknown. */
@@ -70,7 +110,15 @@ export type Fact =
     }
   | { readonly kind: "results-failed"; readonly jid: number; readonly runId: string; readonly problem: Problem }
   /** Files of an ended job got another name, or were fetched later. */
-  | { readonly kind: "results-changed"; readonly job: Job; readonly results: CopiedResults }
+  | {
+      readonly kind: "results-changed";
+      readonly job: Job;
+      readonly results: CopiedResults;
+      /** What it rests on: nothing changes when the job's results have another record by now. null: they had none. Absent: whatever they have. */
+      readonly recordBefore?: string | null;
+    }
+  /** Logs of an ended job were moved; those that it does not have are passed over. */
+  | { readonly kind: "logs-moved"; readonly job: Job; readonly moves: readonly LogMove[] }
   | { readonly kind: "timeout-reached"; readonly jid: number; readonly runId: string }
   | { readonly kind: "back-off-over"; readonly jid: number }
   | { readonly kind: "machine-unreachable"; readonly addr: string; readonly problem: Problem }
@@ -117,4 +165,10 @@ export const DEFAULT_LIMITS: Limits = {
 };
 
 /** Names the attempt that the scheduler is about to make: a random run id and the paths of its logs. */
-export type NewRun = (start: { readonly state: State; readonly job: Job; readonly machine: string }) => Run;
+export type NewRun = (start: {
+  readonly state: State;
+  readonly job: Job;
+  readonly machine: string;
+  /** Which of the job's commands: 0, but for setup jobs. */
+  readonly command: number;
+}) => Run;

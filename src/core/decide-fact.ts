@@ -1,10 +1,14 @@
 /** Rules for what the daemon observes. A fact that no longer fits (a late one, of an earlier run) makes nothing happen. */
+
+import { applyAll } from "./apply.ts";
+import { countsAgainstMachine, isLastOfClass, isOneUnprovenCommand, takenBack } from "./blame.ts";
 import { type Context, type Fact, REQUEST_KEPT_MS } from "./command.ts";
 import type { Event } from "./event.ts";
-import type { Job, RunningState } from "./job.ts";
-import { runOf } from "./job.ts";
+import type { Job, RunningState, SetupSpec } from "./job.ts";
+import { isEnded, logsOf, runOf } from "./job.ts";
+import { NO_CLASS } from "./machine.ts";
 import { type Problem, problem } from "./problem.ts";
-import { backOffMs, countsAgainstMachine, mayRetry, type RetryLimits } from "./retry.ts";
+import { backOffMs, mayRetry, type RetryLimits } from "./retry.ts";
 import { signalName } from "./signal.ts";
 import { machineAt, type State } from "./state.ts";
 
@@ -30,8 +34,16 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
       // A command that failed stays failed, whatever can be fetched of it.
       const complete = ended.kind === "done" || (ended.kind === "failed" && ended.resultsNotCopied);
       if (!complete) return [];
-      const recalled: readonly Event[] = known === undefined ? [{ kind: "job-recalled", job: fact.job }] : [];
-      return [...recalled, { kind: "job-results-changed", at: context.now, jid, results: fact.results }];
+      const recordNow = ended.kind === "done" ? (ended.results?.record ?? null) : null;
+      if (fact.recordBefore !== undefined && fact.recordBefore !== recordNow) return [];
+      return [...recalledEvents(state, fact.job), { kind: "job-results-changed", at: context.now, jid, results: fact.results }];
+    }
+    case "logs-moved": {
+      const { jid } = fact.job;
+      const { state: ended } = state.jobs.get(jid) ?? fact.job;
+      const logs = isEnded(ended) && ended.run !== null ? logsOf(ended.run) : [];
+      const moves = fact.moves.filter(({ from, to }) => from !== to && logs.includes(from));
+      return moves.length === 0 ? [] : [...recalledEvents(state, fact.job), { kind: "job-logs-moved", at: context.now, jid, moves }];
     }
     case "machine-unreachable":
       return unreachableEvents(state, fact.addr, fact.problem, context);
@@ -51,6 +63,11 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
       return job === undefined || runOf(job.state)?.runId !== fact.runId ? [] : runFactEvents(state, job, fact, context);
     }
   }
+}
+
+/** An ended job that left the memory is brought back first. */
+function recalledEvents(state: State, job: Job): readonly Event[] {
+  return state.jobs.has(job.jid) ? [] : [{ kind: "job-recalled", job }];
 }
 
 function runFactEvents(state: State, job: Job, fact: RunFact, context: Context): readonly Event[] {
@@ -131,10 +148,24 @@ function runningExitEvents(state: State, job: RunningJob, exit: Exit, context: C
     const failed = problem("nonzero-exit", { exit_code: String(exitCode), ...(signal === null ? {} : { signal }) });
     return failureEvents(state, job, { machine: running.run.machine, at, exitCode, prefixes, problem: failed }, context);
   }
+  if (spec.kind === "setup" && commandIndex(job) + 1 < spec.cmds.length) return [advanced(job, exit, context)];
   if (spec.copyTo === null) return [{ kind: "job-done", at, jid, prefixes, results: null, warning: exit.invalidLine }];
   if (exit.invalidLine !== null) return [copyFailure(job, prefixes, exit.invalidLine, at)];
   if (prefixes.length === 0) return [{ kind: "job-done", at, jid, prefixes, results: null, warning: problem("results-none-named") }];
   return [{ kind: "job-copying", at, jid, prefixes }];
+}
+
+function commandIndex(job: RunningJob): number {
+  return job.state.run.step?.command ?? 0;
+}
+
+/** The next command of a setup job. Its machine stays with it. */
+function advanced(job: RunningJob, { at, nextRun }: Exit, context: Context): Event {
+  if (nextRun === undefined) throw new Error(`job ${job.jid} has another command, and no run for it`);
+  const { run, startedAt } = job.state;
+  const earlier = [...(run.step?.earlier ?? []), { log: run.log, errLog: run.errLog }];
+  const step = { command: commandIndex(job) + 1, startedAt: run.step?.startedAt ?? startedAt, earlier };
+  return { kind: "job-advanced", at, jid: job.jid, run: { ...nextRun, step }, bootId: context.bootId };
 }
 
 interface Failure {
@@ -146,9 +177,10 @@ interface Failure {
 }
 
 /** The failure, the machine's share of it, the retry and, with the last straw, the quarantine. */
-function failureEvents(state: State, job: Job, failure: Failure, context: Context): readonly Event[] {
+function failureEvents(state: State, job: RunningJob, failure: Failure, context: Context): readonly Event[] {
   const { machine: addr, ...rest } = failure;
-  const counted = countsAgainstMachine(state.templates.get(job.spec.cmd), addr);
+  if (job.spec.kind === "setup") return setupFailureEvents(state, { job, spec: job.spec, failure }, context);
+  const counted = countsAgainstMachine(state, job, addr);
   const notBefore = context.now + backOffMs(job.attempt, backOffLimits(job, context));
   const failed: Event = {
     kind: "job-failed",
@@ -158,11 +190,64 @@ function failureEvents(state: State, job: Job, failure: Failure, context: Contex
     countsAgainstMachine: counted,
     retry: mayRetry(job) ? { jid: state.nextId, notBefore } : null,
   };
-  const machine = machineAt(state, addr);
-  if (machine === undefined || !counted || machine.health.kind === "quarantined" || machine.assignment.kind === "leaving") return [failed];
-  const failures = [...machine.failures, { jid: job.jid, at: failure.at, exitCode: failure.exitCode }];
+  // A start whose exit came first is not written down yet: as it will be when the failure is.
+  const started: readonly Event[] = startEvents(state, job);
+  const after = applyAll(state, [...started, failed]);
+  if (!counted) return [failed, ...exonerations(state, after, job, context)];
+  const machine = machineAt(after, addr);
+  if (machine === undefined || machine.health.kind === "quarantined" || machine.assignment.kind === "leaving") return [failed];
+  const { failures } = machine;
   if (failures.length < context.limits.quarantineAfterFailures) return [failed];
-  return [failed, { kind: "machine-quarantined", at: context.now, addr, reason: { kind: "failures", failures } }];
+  if (isLastOfClass(after, machine) && isOneUnprovenCommand(after, job, failures, machine)) return [failed];
+  const reason = { kind: "failures", failures: failures.slice(-context.limits.quarantineAfterFailures) } as const;
+  return [failed, { kind: "machine-quarantined", at: context.now, addr, reason }];
+}
+
+/** What has to be applied before `job` is the one in the state. */
+function startEvents(state: State, job: RunningJob): readonly Event[] {
+  const known = state.jobs.get(job.jid)?.state;
+  const { startedAt } = job.state;
+  if (known?.kind === "starting") return [{ kind: "job-started", at: startedAt, jid: job.jid }];
+  return known?.kind === "unknown" ? [{ kind: "job-found", at: startedAt, jid: job.jid, startedAt }] : [];
+}
+
+/** Machines in quarantine for failures that turn out to be the command's own come back. */
+function exonerations(before: State, after: State, job: Job, { now, limits }: Context): readonly Event[] {
+  const isTakenBack = takenBack(after, job);
+  const events: Event[] = [];
+  for (const { addr, health } of before.machines.values()) {
+    if (health.kind !== "quarantined" || health.reason.kind !== "failures") continue;
+    const stand = health.reason.failures.filter((failure) => !isTakenBack(failure));
+    if (stand.length < Math.min(health.reason.failures.length, limits.quarantineAfterFailures)) {
+      events.push({ kind: "machine-recovered", at: now, addr });
+    }
+  }
+  return events;
+}
+
+/** Half set up is not set up: a machine of the pool gets no job until a person, or another setup, has seen to it. */
+function setupFailureEvents(
+  state: State,
+  { job, spec, failure }: { readonly job: RunningJob; readonly spec: SetupSpec; readonly failure: Failure },
+  { now }: Context,
+): readonly Event[] {
+  const { machine: addr, problem: reason, ...rest } = failure;
+  const index = commandIndex(job);
+  const where = { command: spec.cmds[index] ?? spec.cmd, command_number: String(index + 1), command_count: String(spec.cmds.length) };
+  const named = problem(reason.code, { ...reason.data, ...where });
+  const failed: Event = {
+    kind: "job-failed",
+    jid: job.jid,
+    ...rest,
+    problem: named,
+    resultsNotCopied: false,
+    countsAgainstMachine: false,
+    retry: null,
+  };
+  const machine = machineAt(state, addr);
+  if (machine === undefined || machine.class === NO_CLASS || machine.assignment.kind === "leaving") return [failed];
+  const cause = problem("setup-failed", { jid: String(job.jid), ...where, exit_code: String(failure.exitCode) });
+  return [failed, { kind: "machine-quarantined", at: now, addr, reason: { kind: "problem", problem: cause } }];
 }
 
 /** Not retried, not held against the machine: the command itself succeeded. */

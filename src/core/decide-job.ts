@@ -12,7 +12,10 @@ import { problem } from "./problem.ts";
 import { machineAt, type State } from "./state.ts";
 import { captureVariables } from "./variables.ts";
 
-type JobCommand = Extract<UserCommand, { readonly kind: "add-jobs" | "add-matrix" | "cancel-jobs" | "hold-jobs" | "unhold-jobs" }>;
+type JobCommand = Extract<
+  UserCommand,
+  { readonly kind: "add-jobs" | "add-matrix" | "cancel-jobs" | "hold-jobs" | "unhold-jobs" | "set-timeout" | "tag-jobs" }
+>;
 type PerJob = Extract<JobCommand, { readonly jids: readonly number[] }>;
 
 export function decideJobCommand(state: State, command: JobCommand, context: Context): Decision {
@@ -31,6 +34,15 @@ export function decideJobCommand(state: State, command: JobCommand, context: Con
       return perJob(state, command, (job) =>
         job.state.kind === "held" ? [{ kind: "job-unheld", at: context.now, jid: job.jid }] : "job-not-held",
       );
+    case "set-timeout": {
+      const { timeoutSeconds } = command;
+      return perJob(state, command, (job) => {
+        if (isEnded(job.state) || job.state.kind === "copying") return "job-ended";
+        return job.timeoutSeconds === timeoutSeconds ? [] : [{ kind: "job-timeout-set", at: context.now, jid: job.jid, timeoutSeconds }];
+      });
+    }
+    case "tag-jobs":
+      return decideTag(state, command, context);
   }
 }
 
@@ -122,7 +134,23 @@ function decideCancel(state: State, command: Extract<JobCommand, { kind: "cancel
   return decision.kind === "accepted" && decision.events.length > 0 ? { ...decision, events: [...recalls, ...decision.events] } : decision;
 }
 
-function queueOverflow(state: State, added: number, context: Context): Decision | null {
+function decideTag(state: State, command: Extract<JobCommand, { kind: "tag-jobs" }>, context: Context): Decision {
+  const { tag } = command;
+  if (tag !== null && !state.tags.has(tag)) return refused("no-such-tag", { id: tag });
+  const recalls = new Map(command.recalled.filter((job) => !state.jobs.has(job.jid)).map((job) => [job.jid, job]));
+  const known = applyAll(
+    state,
+    Array.from(recalls.values(), (job): Event => ({ kind: "job-recalled", job })),
+  );
+  return perJob(known, command, (job) => {
+    if (job.tag === tag) return [];
+    const tagged: Event = { kind: "job-tagged", at: context.now, jid: job.jid, tag };
+    const recalled = recalls.get(job.jid);
+    return recalled === undefined ? [tagged] : [{ kind: "job-recalled", job: recalled }, tagged];
+  });
+}
+
+export function queueOverflow(state: State, added: number, context: Context): Decision | null {
   const { waiting, held, running, copying, unknown } = state.counts;
   const max = context.limits.queuedJobsMax;
   if (waiting + held + running + copying + unknown + added <= max) return null;

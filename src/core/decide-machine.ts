@@ -7,7 +7,7 @@ import type { Event } from "./event.ts";
 import { jobOn } from "./machine.ts";
 import { machineAt, type State } from "./state.ts";
 
-type MachineCommand = Extract<UserCommand, { readonly addrs: readonly string[] }>;
+type MachineCommand = Extract<UserCommand, { readonly kind: "add-machines" | "move-machines" | "remove-machines" | "restore-machines" }>;
 
 export function decideMachineCommand(state: State, command: MachineCommand, context: Context): Decision {
   const addrs = [...new Set(command.addrs)];
@@ -39,5 +39,12 @@ function removalOf(state: State, addr: string, context: Context): readonly Event
   const removed: Event = { kind: "machine-removed", at: context.now, addr };
   const jid = jobOn(machine);
   const job = jid === null ? undefined : state.jobs.get(jid);
-  return job === undefined ? [removed] : [removed, ...stopEvents(state, job, { cause: "machine-removed", at: context.now, forget: false })];
+  const stop = { cause: "machine-removed", at: context.now, forget: false } as const;
+  const setups = [...state.setups].flatMap(([waiting, on]) => (on === addr && waiting !== jid ? [state.jobs.get(waiting)] : []));
+  return [
+    // Before the machine goes: they could run nowhere else.
+    ...setups.flatMap((setup) => (setup === undefined ? [] : stopEvents(state, setup, stop))),
+    removed,
+    ...(job === undefined ? [] : stopEvents(state, job, stop)),
+  ];
 }

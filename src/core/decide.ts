@@ -1,9 +1,11 @@
 /** The rules: what a command makes happen in a state, or why it is refused. Pure; see apply.ts for the consequences. */
 
 import type { Command, Context } from "./command.ts";
+import { decideClone } from "./decide-clone.ts";
 import { decideFact } from "./decide-fact.ts";
 import { decideJobCommand } from "./decide-job.ts";
 import { decideMachineCommand } from "./decide-machine.ts";
+import { decideSetups } from "./decide-setup.ts";
 import { accepted, type Decision, refused } from "./decision.ts";
 import { isVariableName } from "./names.ts";
 import { BUILT_IN_NAMES } from "./placeholders.ts";
@@ -31,11 +33,24 @@ export function decide(state: State, command: Command, context: Context): Decisi
       const present = command.names.filter((name) => state.variables.has(name));
       return accepted(present.map((name) => ({ kind: "variable-removed", name })));
     }
+    case "add-setups":
+      return decideSetups(state, command, context);
+    case "clone-jobs":
+      return decideClone(state, command, context);
+    case "add-tag":
+      return accepted([{ kind: "tag-added", at: context.now, id: state.nextId }], { kind: "tag", id: state.nextId });
+    case "set-line": {
+      const { jid } = command;
+      if (jid !== null && jid >= state.nextId) return refused("no-such-job", { jid });
+      return accepted(state.line === jid ? [] : [{ kind: "line-set", after: jid }]);
+    }
     case "add-jobs":
     case "add-matrix":
     case "cancel-jobs":
     case "hold-jobs":
     case "unhold-jobs":
+    case "set-timeout":
+    case "tag-jobs":
       return decideJobCommand(state, command, context);
     case "run-started":
     case "run-not-started":
@@ -49,6 +64,7 @@ export function decide(state: State, command: Command, context: Context): Decisi
     case "machine-unreachable":
     case "machine-reachable":
     case "results-changed":
+    case "logs-moved":
     case "jobs-in-history":
       return accepted(decideFact(state, command, context));
   }

@@ -20,6 +20,11 @@ export type Event =
   | { readonly kind: "variable-removed"; readonly name: string }
   | JobsAdded
   | MatrixAdded
+  | { readonly kind: "tag-added"; readonly at: number; readonly id: number }
+  | { readonly kind: "job-tagged"; readonly at: number; readonly jid: number; readonly tag: number | null }
+  | { readonly kind: "job-timeout-set"; readonly at: number; readonly jid: number; readonly timeoutSeconds: number | null }
+  /** A line after this job in listings; null: none. */
+  | { readonly kind: "line-set"; readonly after: number | null }
   | { readonly kind: "job-held"; readonly at: number; readonly jid: number }
   | { readonly kind: "job-unheld"; readonly at: number; readonly jid: number }
   /** The back-off is over. */
@@ -42,6 +47,8 @@ export type Event =
       readonly problem: Problem;
     }
   | { readonly kind: "job-stop-requested"; readonly jid: number; readonly stop: StopRequest }
+  /** A command of a setup job exited with 0; `run` is the next. */
+  | { readonly kind: "job-advanced"; readonly at: number; readonly jid: number; readonly run: Run; readonly bootId: string | null }
   /** Exit 0 with results to fetch. */
   | { readonly kind: "job-copying"; readonly at: number; readonly jid: number; readonly prefixes: readonly string[] }
   | JobDone
@@ -55,9 +62,17 @@ export type Event =
   | { readonly kind: "job-recalled"; readonly job: Job }
   /** Results of an ended job, fetched or moved later. */
   | { readonly kind: "job-results-changed"; readonly at: number; readonly jid: number; readonly results: CopiedResults }
+  /** Logs of an ended job are elsewhere now. */
+  | { readonly kind: "job-logs-moved"; readonly at: number; readonly jid: number; readonly moves: readonly LogMove[] }
   /** Ended jobs that are now in history blocks leave the memory, and answers older than a week with them. */
   | { readonly kind: "jobs-archived"; readonly jids: readonly number[]; readonly requestsBefore: number }
   | { readonly kind: "request-answered"; readonly at: number; readonly id: string; readonly answer: Answer };
+
+/** Absolute paths on the server's host. */
+export interface LogMove {
+  readonly from: string;
+  readonly to: string;
+}
 
 export interface JobsAdded {
   readonly kind: "jobs-added";
@@ -67,6 +82,10 @@ export interface JobsAdded {
   readonly spec: JobSpec;
   readonly timeoutSeconds: number | null;
   readonly tag: number | null;
+  /** Clones join the matrix of the jobs they are of: the cell of each new job, as many as `count`. */
+  readonly matrix?: { readonly id: number; readonly cells: readonly number[] };
+  /** Not before this time. */
+  readonly notBefore?: number;
 }
 
 export interface MatrixAdded {

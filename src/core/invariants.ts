@@ -1,12 +1,19 @@
 /** What is true of every state that can be reached. Checked after every event in tests and by `expjobserver check`. */
 import { addCounts, isReady } from "./apply-job.ts";
+import { isIn } from "./jid-ranges.ts";
 import { isEnded, type Job, type JobCounts, occupiedMachine } from "./job.ts";
-import { canTakeJobs, jobOn } from "./machine.ts";
+import { canTakeJobs, jobOn, NO_CLASS } from "./machine.ts";
 import { machineAt, type State } from "./state.ts";
 
 /** The violations, each a sentence; empty when all is well. */
 export function violations(state: State): readonly string[] {
-  return [...jobViolations(state), ...machineViolations(state), ...indexViolations(state)];
+  return [
+    ...jobViolations(state),
+    ...machineViolations(state),
+    ...setupViolations(state),
+    ...tagViolations(state),
+    ...indexViolations(state),
+  ];
 }
 
 function* jobViolations(state: State): Generator<string> {
@@ -41,6 +48,26 @@ function* machineViolations(state: State): Generator<string> {
   for (const queue of state.free.values()) free += queue.size;
   const able = [...state.machines.values()].filter(canTakeJobs).length;
   if (free !== able) yield `${free} machines are listed as free, ${able} are`;
+}
+
+function* setupViolations(state: State): Generator<string> {
+  const live = [...state.jobs.values()].filter((job) => job.spec.kind === "setup" && !isEnded(job.state));
+  if (live.length !== state.setups.size) yield `${state.setups.size} setup jobs are listed, ${live.length} are`;
+  for (const { jid, spec } of live) {
+    if (spec.kind !== "setup" || state.setups.get(jid) !== spec.machine) yield `setup job ${jid} is not listed with its machine`;
+    else if (machineAt(state, spec.machine) === undefined) yield `setup job ${jid} is for ${spec.machine}, which is not known`;
+  }
+  const needed = new Set(state.setups.values());
+  for (const { addr, class: className, assignment } of state.machines.values()) {
+    if (className === NO_CLASS && assignment.kind !== "leaving" && !needed.has(addr))
+      yield `${addr} is in no class and no setup job needs it`;
+  }
+}
+
+function* tagViolations(state: State): Generator<string> {
+  for (const job of state.jobs.values()) {
+    if (job.tag !== null && !isIn(state.tags.get(job.tag)?.jids ?? [], job.jid)) yield `tag ${job.tag} does not know of job ${job.jid}`;
+  }
 }
 
 function* indexViolations(state: State): Generator<string> {

@@ -4,8 +4,22 @@
  */
 import type { Problem } from "./problem.ts";
 
-export interface JobSpec {
+export type JobSpec = OrdinarySpec | SetupSpec;
+
+export interface OrdinarySpec extends CommonSpec {
   readonly kind: "job";
+}
+
+/** Commands that prepare one machine: run there in order, each as a run of its own; then the machine joins `class`. */
+export interface SetupSpec extends CommonSpec {
+  readonly kind: "setup";
+  readonly machine: string;
+  /** At least one; `cmd` is the first. */
+  readonly cmds: readonly string[];
+}
+
+interface CommonSpec {
+  /** Of a setup job: the class that the machine joins; "" leaves it where it is. */
   readonly class: string;
   /** The template, as typed. */
   readonly cmd: string;
@@ -55,11 +69,30 @@ export interface Run {
   /** Absolute paths on the server's host. */
   readonly log: string;
   readonly errLog: string;
+  /** Of a setup job: which of its commands this is. */
+  readonly step?: Step;
+}
+
+/** How far a setup job is. */
+export interface Step {
+  /** Index of the command, from 0. */
+  readonly command: number;
+  /** When the first command started; null: it has not. The timeout is for all commands together. */
+  readonly startedAt: number | null;
+  /** Logs of the commands before it. */
+  readonly earlier: readonly StepLog[];
+}
+
+export interface StepLog {
+  readonly log: string;
+  readonly errLog: string;
 }
 
 export interface WaitingState {
   readonly kind: "waiting";
   readonly since: number;
+  /** A setup job whose later command could not be started: those before it are not run again. */
+  readonly step?: Step;
   /** Back-off: not before this time. */
   readonly notBefore: number | null;
   /** Why the last start did not happen. */
@@ -69,6 +102,7 @@ export interface WaitingState {
 export interface HeldState {
   readonly kind: "held";
   readonly since: number;
+  readonly step?: Step;
 }
 
 /** The intent is durable; whether it started is not yet known. */
@@ -209,6 +243,21 @@ export function runOf(state: JobState): Run | null {
     case "canceled":
       return state.run;
   }
+}
+
+/** All logs of a run, those of a setup job's earlier commands first. Absolute paths on the server's host. */
+export function logsOf({ log, errLog, step }: Run): readonly string[] {
+  return [...(step?.earlier ?? []).flatMap((earlier) => [earlier.log, earlier.errLog]), log, errLog];
+}
+
+/** The template that a run executes. */
+export function commandOf(spec: JobSpec, run: Pick<Run, "step"> | null): string {
+  return spec.kind === "setup" ? (spec.cmds[run?.step?.command ?? 0] ?? spec.cmd) : spec.cmd;
+}
+
+/** All templates of a job, in order. */
+export function commandsOf(spec: JobSpec): readonly string[] {
+  return spec.kind === "setup" ? spec.cmds : [spec.cmd];
 }
 
 /** How many jobs are in each state; a starting one counts as running, as people see it. */

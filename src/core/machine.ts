@@ -5,6 +5,7 @@ export interface Machine {
   /** A number of the pool's own, so that the many changes a second touch no map of addresses. */
   readonly slot: number;
   readonly addr: string;
+  /** "": in no class; known only because a setup job waits for it or runs on it. */
   readonly class: string;
   readonly assignment: Assignment;
   readonly health: Health;
@@ -32,6 +33,15 @@ export interface CountedFailure {
   readonly jid: number;
   readonly at: number;
   readonly exitCode: number;
+  /** Which command it was (blame.ts), so that it can be taken back. Absent: of a journal that did not say. */
+  readonly command?: CommandKey;
+}
+
+/** Short names of a command: as typed, and with its own values put in. Equal ones have equal names. */
+export interface CommandKey {
+  readonly template: string;
+  /** null: no variable changes it. */
+  readonly rendered: string | null;
 }
 
 /** What this command template did on which machines: enough to tell a bad machine from a bad command. */
@@ -42,6 +52,9 @@ export interface TemplateRecord {
 }
 
 export const TEMPLATE_MACHINES_MAX = 3;
+
+/** The class of a machine that belongs to none. */
+export const NO_CLASS = "";
 
 export function jobOn(machine: Machine): number | null {
   return machine.assignment.kind === "free" ? null : machine.assignment.jid;

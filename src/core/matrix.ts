@@ -1,4 +1,5 @@
 /** A matrix: one job for each combination of the values of its variables, in the order of nested loops. */
+import type { JidRange } from "./jid-ranges.ts";
 import type { JobCounts } from "./job.ts";
 
 export interface Matrix {
@@ -22,12 +23,6 @@ export interface MatrixKey {
   readonly values: readonly string[];
 }
 
-/** Inclusive. */
-export interface JidRange {
-  readonly first: number;
-  readonly last: number;
-}
-
 export function cellCount(keys: readonly MatrixKey[], repeats: number): number {
   return keys.reduce((count, key) => count * key.values.length, repeats);
 }
@@ -44,11 +39,4 @@ export function cellVariables(matrix: Pick<Matrix, "keys" | "repeats">, cell: nu
   }
   // Typed order, not the order of computing.
   return Object.fromEntries(matrix.keys.map((key) => [key.name, values[key.name] ?? ""]));
-}
-
-/** Adds an id at the end; ids only rise. */
-export function withJid(ranges: readonly JidRange[], jid: number): readonly JidRange[] {
-  const last = ranges[ranges.length - 1];
-  if (last !== undefined && last.last + 1 === jid) return [...ranges.slice(0, -1), { first: last.first, last: jid }];
-  return [...ranges, { first: jid, last: jid }];
 }

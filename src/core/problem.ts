@@ -30,6 +30,7 @@ export type ProblemCode =
   | "secret-missing"
   // the end of a run
   | "failures-in-a-row"
+  | "setup-failed"
   | "nonzero-exit"
   | "timed-out"
   | "canceled"
@@ -38,6 +39,9 @@ export type ProblemCode =
   | "rebooted"
   | "supervisor-gone"
   | "run-directory-gone"
+  // jobs from elsewhere
+  | "imported"
+  | "moved"
   // results
   | "results-missing"
   | "results-changed"

@@ -26,6 +26,18 @@ export function react(event: Event, before: State, after: State): readonly Effec
       const stopping = job?.state.kind === "running" && job.state.stop !== null;
       return stopping ? [{ kind: "stop-run", jid: event.jid }] : [{ kind: "watch-timeout", jid: event.jid }];
     }
+    case "job-advanced": {
+      const was = before.jobs.get(event.jid);
+      const start: Effect = { kind: "start-run", jid: event.jid };
+      return was === undefined ? [start] : [start, { kind: "release-run", job: was }];
+    }
+    case "jobs-added": {
+      const { notBefore, first, count } = event;
+      if (notBefore === undefined) return [];
+      return Array.from({ length: count }, (_, index) => ({ kind: "watch-back-off", jid: first + index, notBefore }) as const);
+    }
+    case "job-timeout-set":
+      return after.jobs.get(event.jid)?.state.kind === "running" ? [{ kind: "watch-timeout", jid: event.jid }] : [];
     case "job-stop-requested": {
       const job = after.jobs.get(event.jid);
       return job?.state.kind === "running" ? [{ kind: "stop-run", jid: event.jid }] : [];
@@ -40,6 +52,8 @@ export function react(event: Event, before: State, after: State): readonly Effec
       const backOff: readonly Effect[] = retry === null ? [] : [{ kind: "watch-back-off", jid: retry.jid, notBefore: retry.notBefore }];
       return event.resultsNotCopied ? backOff : [...backOff, ...released(before, after, event.jid)];
     }
+    case "job-results-changed":
+      return fetchedLater(before, after, event.jid);
     case "job-not-started":
       return event.notBefore === null ? [] : [{ kind: "watch-back-off", jid: event.jid, notBefore: event.notBefore }];
     case "machine-unreachable":
@@ -53,8 +67,10 @@ export function react(event: Event, before: State, after: State): readonly Effec
     case "machine-quarantined":
     case "variable-set":
     case "variable-removed":
-    case "jobs-added":
     case "matrix-added":
+    case "tag-added":
+    case "job-tagged":
+    case "line-set":
     case "job-held":
     case "job-unheld":
     case "job-due":
@@ -62,7 +78,7 @@ export function react(event: Event, before: State, after: State): readonly Effec
     case "job-forgotten":
     case "job-recalled":
     case "jobs-archived":
-    case "job-results-changed":
+    case "job-logs-moved":
     case "request-answered":
       return [];
   }
@@ -79,6 +95,14 @@ function backInUse(before: State, after: State, addr: string): readonly Effect[]
 function aborted(before: State, jid: number): readonly Effect[] {
   const copying = before.jobs.get(jid)?.state.kind === "copying";
   return copying ? [{ kind: "abort-copy", jid }] : [];
+}
+
+/** What a failed copy had kept on the machine for a later one. */
+function fetchedLater(before: State, after: State, jid: number): readonly Effect[] {
+  const was = before.jobs.get(jid)?.state;
+  const job = after.jobs.get(jid);
+  const kept = was?.kind === "failed" && was.resultsNotCopied;
+  return kept && job?.state.kind === "done" ? [{ kind: "release-run", job }] : [];
 }
 
 /** Not for a job whose processes may still run: their directory is the only trace of them. */

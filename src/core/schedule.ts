@@ -1,12 +1,32 @@
-/** Who runs next: in each class the lowest waiting id goes to the machine that has been free longest. */
+/**
+ * Who runs next. Setup jobs go first, each to its own machine; then in each class the lowest waiting id goes to
+ * the machine that has been free longest.
+ */
+import { isDue } from "./apply-job.ts";
 import type { Context, NewRun } from "./command.ts";
 import type { Event } from "./event.ts";
 import type { Job } from "./job.ts";
-import type { State } from "./state.ts";
+import type { Machine } from "./machine.ts";
+import { machineAt, type State } from "./state.ts";
 
 /** Pairs free machines with waiting jobs. The events are for one journal record with what caused them. */
 export function schedule(state: State, context: Context, newRun: NewRun): readonly Event[] {
   const events: Event[] = [];
+  const start = (job: Job, machine: string): void => {
+    const step = job.state.kind === "waiting" ? job.state.step : undefined;
+    const run = newRun({ state, job, machine, command: step?.command ?? 0 });
+    const begun = job.spec.kind === "setup" ? { ...run, step: step ?? { command: 0, startedAt: null, earlier: [] } } : run;
+    events.push({ kind: "job-starting", at: context.now, jid: job.jid, run: begun, bootId: context.bootId });
+  };
+  const taken = new Set<number>();
+  for (const [jid, addr] of state.setups) {
+    const job = state.jobs.get(jid);
+    const machine = machineAt(state, addr);
+    if (job === undefined || machine === undefined || !isDue(job) || missingSecret(state, job) !== null) continue;
+    if (taken.has(machine.slot) || !canBeSetUp(machine)) continue;
+    taken.add(machine.slot);
+    start(job, addr);
+  }
   // Classes are few; those without a free machine or without a waiting job cost nothing more.
   for (const [className, free] of state.free) {
     const ready = state.ready.get(className);
@@ -15,14 +35,25 @@ export function schedule(state: State, context: Context, newRun: NewRun): readon
     for (const jid of ready.keys()) {
       const job = state.jobs.get(jid);
       if (job === undefined || missingSecret(state, job) !== null) continue;
-      const slot = slots.next();
-      const machine = slot.done === true ? undefined : state.machines.get(slot.value);
+      const machine = nextFree(state, slots, taken);
       if (machine === undefined) break;
-      const run = newRun({ state, job, machine: machine.addr });
-      events.push({ kind: "job-starting", at: context.now, jid, run, bootId: context.bootId });
+      start(job, machine.addr);
     }
   }
   return events;
+}
+
+function nextFree(state: State, slots: Iterator<number>, taken: ReadonlySet<number>): Machine | undefined {
+  for (let slot = slots.next(); slot.done !== true; slot = slots.next()) {
+    if (!taken.has(slot.value)) return state.machines.get(slot.value);
+  }
+  return undefined;
+}
+
+/** One in quarantine too: setting it up again is how it is mended. Not one whose host key is wrong: nothing is sent there. */
+export function canBeSetUp({ assignment, health }: Machine): boolean {
+  if (assignment.kind !== "free" || health.kind === "unreachable") return false;
+  return health.kind === "ok" || health.reason.kind === "failures" || !health.reason.problem.code.startsWith("host-key-");
 }
 
 /** The first secret that the job needs and that is not set now. */

@@ -1,7 +1,9 @@
 /** Everything the daemon knows, as one immutable value. Only apply.ts makes a new one. */
+
+import type { JidRange } from "./jid-ranges.ts";
 import { type Job, type JobCounts, NO_JOBS } from "./job.ts";
 import type { Machine, TemplateRecord } from "./machine.ts";
-import type { JidRange, Matrix } from "./matrix.ts";
+import type { Matrix } from "./matrix.ts";
 import { IntMap, TextMap } from "./persistent-map.ts";
 
 export interface State {
@@ -22,6 +24,12 @@ export interface State {
   readonly nextFreeOrder: number;
   readonly variables: TextMap<Variable>;
   readonly templates: TextMap<TemplateRecord>;
+  /** By CommandKey.rendered: what one command did that has failed, with its variables put in. */
+  readonly commands: TextMap<CommandRecord>;
+  /** Setup jobs that have not ended, with the machine of each. */
+  readonly setups: IntMap<string>;
+  /** Listings draw a line after this job. */
+  readonly line: number | null;
   /** Answers by the client's request id: a retry gets the same one. */
   readonly requests: TextMap<AnsweredRequest>;
   /** Jobs by state, all ever queued and not forgotten: what the summary line shows. */
@@ -32,6 +40,11 @@ export interface Tag {
   readonly id: number;
   readonly created: number;
   readonly jids: readonly JidRange[];
+}
+
+export interface CommandRecord extends TemplateRecord {
+  /** The last job that changed it: when there are too many, the oldest go. */
+  readonly jid: number;
 }
 
 /** The value of a secret is in the secrets file only. */
@@ -50,6 +63,7 @@ export type Answer =
   | { readonly kind: "done" }
   | { readonly kind: "jobs"; readonly first: number; readonly count: number }
   | { readonly kind: "matrix"; readonly id: number; readonly first: number; readonly count: number }
+  | { readonly kind: "tag"; readonly id: number }
   | { readonly kind: "per-job"; readonly failed: readonly { readonly jid: number; readonly code: string }[] };
 
 export const EMPTY_STATE: State = {
@@ -65,6 +79,9 @@ export const EMPTY_STATE: State = {
   nextFreeOrder: 0,
   variables: TextMap.empty(),
   templates: TextMap.empty(),
+  commands: TextMap.empty(),
+  setups: IntMap.empty(),
+  line: null,
   requests: TextMap.empty(),
   counts: NO_JOBS,
 };

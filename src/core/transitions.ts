@@ -16,20 +16,29 @@ export const TRANSITIONS: Readonly<Record<JobStateKind, Readonly<Partial<Record<
     "job-due": "waiting",
     "job-starting": "starting",
     "job-canceled": "canceled",
+    "job-timeout-set": "waiting",
+    "job-tagged": "waiting",
   },
   held: {
     "job-unheld": "waiting",
+    "job-timeout-set": "held",
+    "job-tagged": "held",
     "job-canceled": "canceled",
   },
   starting: {
     "job-started": "running",
     "job-not-started": "waiting",
     "job-stop-requested": "starting",
+    "job-timeout-set": "starting",
+    "job-tagged": "starting",
     "job-canceled": "canceled",
     "job-lost": "unknown",
   },
   running: {
     "job-stop-requested": "running",
+    "job-timeout-set": "running",
+    "job-tagged": "running",
+    "job-advanced": "starting",
     "job-copying": "copying",
     "job-done": "done",
     "job-failed": "failed",
@@ -37,6 +46,7 @@ export const TRANSITIONS: Readonly<Record<JobStateKind, Readonly<Partial<Record<
     "job-lost": "unknown",
   },
   copying: {
+    "job-tagged": "copying",
     "job-done": "done",
     "job-failed": "failed",
     "job-canceled": "canceled",
@@ -45,10 +55,12 @@ export const TRANSITIONS: Readonly<Record<JobStateKind, Readonly<Partial<Record<
     "job-found": "running",
     "job-lost": "unknown",
     "job-canceled": "canceled",
+    "job-timeout-set": "unknown",
+    "job-tagged": "unknown",
   },
-  done: { "job-forgotten": "gone", "job-results-changed": "done" },
-  failed: { "job-forgotten": "gone", "job-results-changed": "done" },
-  canceled: { "job-forgotten": "gone" },
+  done: { "job-forgotten": "gone", "job-results-changed": "done", "job-logs-moved": "done", "job-tagged": "done" },
+  failed: { "job-forgotten": "gone", "job-results-changed": "done", "job-logs-moved": "failed", "job-tagged": "failed" },
+  canceled: { "job-forgotten": "gone", "job-logs-moved": "canceled", "job-tagged": "canceled" },
 };
 
 export function nextKind(from: JobStateKind, event: JobEventKind): JobStateKind | "gone" | null {

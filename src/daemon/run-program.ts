@@ -1,5 +1,5 @@
 /** What a job is given: its words or its shell text, and its environment. cli.md, "What a job is given". */
-import type { Job, Run } from "../core/job.ts";
+import { commandOf, type Job, type Run } from "../core/job.ts";
 import { driverWords, substitute, type Values } from "../core/placeholders.ts";
 import type { State } from "../core/state.ts";
 import { jobValues, jobVariables, maskedValues } from "../core/variables.ts";
@@ -14,8 +14,9 @@ export interface Driver {
 /** @param secret reads the value of a secret variable now. @throws UnbalancedQuotes */
 export function runProgram(state: State, job: Job, run: Run, options: { driver: Driver | null; secret: Values }): Program {
   const values = jobValues(state, job, { machine: run.machine, secret: options.secret });
-  if (options.driver === null) return { kind: "shell", text: substitute(job.spec.cmd, values) };
-  return { kind: "words", words: [options.driver.path, ...options.driver.args, ...driverWords(job.spec.cmd, values)] };
+  const template = commandOf(job.spec, run);
+  if (options.driver === null) return { kind: "shell", text: substitute(template, values) };
+  return { kind: "words", words: [options.driver.path, ...options.driver.args, ...driverWords(template, values)] };
 }
 
 export function runEnvironment(state: State, job: Job, run: Run, secret: Values): Record<string, string> {
@@ -34,7 +35,10 @@ export function runEnvironment(state: State, job: Job, run: Run, secret: Values)
   return environment;
 }
 
-/** The command as people see it: substituted as far as it is known, secrets masked. */
-export function commandLine(state: Pick<State, "matrices">, job: Job, machine: string | null): string {
-  return substitute(job.spec.cmd, maskedValues(state, job, machine));
+/**
+ * The command as people see it: substituted as far as it is known, secrets masked.
+ * @param template one of the job's commands
+ */
+export function commandLine(state: Pick<State, "matrices">, job: Job, machine: string | null, template = job.spec.cmd): string {
+  return substitute(template, maskedValues(state, job, machine));
 }

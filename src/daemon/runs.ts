@@ -3,7 +3,7 @@
  * up again. Everything seen goes back to the engine as a fact; nothing is remembered here that a restart
  * would need. A run that is not followed, for whatever reason, is handed to `lookAgain`: none is forgotten.
  */
-import type { Fact } from "../core/command.ts";
+import type { Fact, NewRun } from "../core/command.ts";
 import { type Job, occupiedMachine, type Run, runOf } from "../core/job.ts";
 import { UnbalancedQuotes, type Values } from "../core/placeholders.ts";
 import { type Problem, problem } from "../core/problem.ts";
@@ -28,6 +28,8 @@ export interface RunsOptions {
   readonly state: () => State;
   readonly observe: (fact: Fact) => Promise<void>;
   readonly executorOf: (run: Run, className: string) => Executor;
+  /** For the next command of a setup job. */
+  readonly newRun: NewRun;
   readonly secret: Values;
   readonly caller: CallerLimits | null;
   readonly gate: DispatchGate;
@@ -91,8 +93,9 @@ export class Runs {
 
   watchTimeout(jid: number): void {
     const job = this.options.state().jobs.get(jid);
-    if (job?.state.kind !== "running" || job.timeoutSeconds === null) return;
+    if (job?.state.kind !== "running") return;
     const { run, startedAt } = job.state;
+    if (job.timeoutSeconds === null) return this.options.timers.clear(`timeout ${run.runId}`);
     this.options.timers.set(`timeout ${run.runId}`, startedAt + job.timeoutSeconds * 1_000, () => {
       void this.options.observe({ kind: "timeout-reached", jid, runId: run.runId });
     });
@@ -257,6 +260,7 @@ export class Runs {
       prefixes: lines.prefixes,
       // The lines that are missing may have named results.
       invalidLine: logProblem ?? lines.invalid[0] ?? null,
+      ...this.nextRun(job, run, exitCode),
     });
     return "settled";
   }
@@ -296,6 +300,12 @@ export class Runs {
     await this.executor(job, run).runner.stop(this.nameOf(job, run), "KILL");
   }
 
+  private nextRun(job: Job, run: Run, exitCode: number): { readonly nextRun?: Run } {
+    const command = (run.step?.command ?? 0) + 1;
+    if (job.spec.kind !== "setup" || exitCode !== 0 || command >= job.spec.cmds.length) return {};
+    return { nextRun: this.options.newRun({ state: this.options.state(), job, machine: run.machine, command }) };
+  }
+
   private clearTimers(run: Run): void {
     this.options.timers.clear(`timeout ${run.runId}`);
     this.options.timers.clear(`kill ${run.runId}`);
@@ -307,7 +317,13 @@ export class Runs {
 
   private nameOf(job: Job, run: Run): RunName {
     const bootId = job.state.kind === "starting" && this.executor(job, run).onThisHost ? job.state.bootId : null;
-    return { jid: job.jid, command: 0, runId: run.runId, machine: run.machine, ...(bootId === null ? {} : { hostBootId: bootId }) };
+    return {
+      jid: job.jid,
+      command: run.step?.command ?? 0,
+      runId: run.runId,
+      machine: run.machine,
+      ...(bootId === null ? {} : { hostBootId: bootId }),
+    };
   }
 }
 

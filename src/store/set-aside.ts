@@ -122,6 +122,7 @@ function highestInJournal(folder: string): number {
 function highestInEvent(event: Event): number {
   if (event.kind === "jobs-added") return Math.max(event.first + event.count - 1, event.tag ?? -1);
   if (event.kind === "matrix-added") return Math.max(event.first + cellCount(event.keys, event.repeats) - 1, event.id);
+  if (event.kind === "tag-added") return event.id;
   if (event.kind === "job-failed") return Math.max(event.retry?.jid ?? -1, event.jid);
   return "jid" in event ? event.jid : -1;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { cellCount, cellVariables, type JidRange, withJid } from "../../src/core/matrix.ts";
+import { type JidRange, withJid } from "../../src/core/jid-ranges.ts";
+import { cellCount, cellVariables } from "../../src/core/matrix.ts";
 import { jobVariables } from "../../src/core/variables.ts";
 import { Lab } from "./lab.ts";
 

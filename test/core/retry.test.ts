@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { backOffMs, countsAgainstMachine, mayRetry } from "../../src/core/retry.ts";
+import { backOffMs, mayRetry } from "../../src/core/retry.ts";
 import { signalName } from "../../src/core/signal.ts";
 import { Lab } from "./lab.ts";
 
@@ -19,26 +19,6 @@ describe("retries", () => {
     expect(attempt({ maxFailures: 3 }, 2)).toBe(true);
     expect(attempt({ maxFailures: 3 }, 3)).toBe(false);
     expect(attempt({ maxFailures: null }, 1_000)).toBe(true);
-  });
-});
-
-describe("a failure on machine `here` is held against it", () => {
-  const table: readonly (readonly [why: string, succeededOn: string[], failedOn: string[], counts: boolean])[] = [
-    ["nothing is known of the command", [], [], true],
-    ["the command has failed only here", [], ["here"], true],
-    ["the command has succeeded on another machine", ["there"], [], true],
-    ["the command has succeeded on another and failed on a third", ["there"], ["elsewhere"], true],
-    ["the command has succeeded here and on another", ["here", "there"], ["here"], true],
-    ["the command failed on another and succeeded on none: the job's fault", [], ["there"], false],
-    ["the command failed on two and succeeded on none: the job's fault", [], ["here", "there"], false],
-    ["the command has succeeded only here", ["here"], [], false],
-  ];
-  test.each(table)("%s", (_why, succeededOn, failedOn, counts) => {
-    expect(countsAgainstMachine({ succeededOn, failedOn }, "here")).toBe(counts);
-  });
-
-  test("nothing is known of a command that never ran", () => {
-    expect(countsAgainstMachine(undefined, "here")).toBe(true);
   });
 });
 

@@ -57,6 +57,9 @@ const eventOf: Readonly<Record<JobEventKind, (jid: number) => JobEvent>> = {
   "job-started": (jid) => ({ kind: "job-started", at, jid }),
   "job-not-started": (jid) => ({ kind: "job-not-started", at, jid, notBefore: null, problem: problem("start-failed") }),
   "job-stop-requested": (jid) => ({ kind: "job-stop-requested", jid, stop: { cause: "user", at, forget: false } }),
+  "job-advanced": (jid) => ({ kind: "job-advanced", at, jid, run: { runId: "r2", machine: "a", log: "/l", errLog: "/e" }, bootId: null }),
+  "job-timeout-set": (jid) => ({ kind: "job-timeout-set", at, jid, timeoutSeconds: 60 }),
+  "job-tagged": (jid) => ({ kind: "job-tagged", at, jid, tag: null }),
   "job-copying": (jid) => ({ kind: "job-copying", at, jid, prefixes: ["out"] }),
   "job-done": (jid) => ({ kind: "job-done", at, jid, prefixes: [], results: null, warning: null }),
   "job-failed": (jid) => ({
@@ -75,6 +78,7 @@ const eventOf: Readonly<Record<JobEventKind, (jid: number) => JobEvent>> = {
   "job-found": (jid) => ({ kind: "job-found", at, jid, startedAt: at }),
   "job-forgotten": (jid) => ({ kind: "job-forgotten", jid }),
   "job-results-changed": (jid) => ({ kind: "job-results-changed", at, jid, results: someResults }),
+  "job-logs-moved": (jid) => ({ kind: "job-logs-moved", at, jid, moves: [{ from: "/logs/0", to: "/elsewhere/0" }] }),
 };
 
 const stateKinds = Object.keys(reached) as JobStateKind[];

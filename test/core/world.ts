@@ -39,6 +39,13 @@ export const ACTIONS = [
   "cancel",
   "hold",
   "unhold",
+  "add-setup",
+  "clone",
+  "restart",
+  "set-timeout",
+  "add-tag",
+  "tag",
+  "set-line",
   "start",
   "start",
   "start",
@@ -82,6 +89,7 @@ export class World {
   readonly runs: TrueRun[] = [];
   readonly history = new Map<number, Job>();
   private now = 1_000;
+  private runsNamed = 0;
 
   take(step: Step): void {
     this.now += 1 + (step.detail % 7) * 1_000;
@@ -93,6 +101,8 @@ export class World {
     this.carryOut({ kind: "set-variable", name: "KEY", value: "k", secret: true });
     this.carryOut({ kind: "add-machines", addrs: ["spare/0"], class: "fast" });
     this.carryOut({ kind: "add-machines", addrs: ["spare/1"], class: "slow" });
+    const waitsForIt = new Set(this.state.setups.values());
+    this.carryOut({ kind: "restore-machines", addrs: [...waitsForIt] });
     for (let before: State | null = null; before !== this.state; ) {
       before = this.state;
       for (const job of this.live()) {
@@ -150,8 +160,13 @@ export class World {
     }
   }
 
+  /** In memory or in history; no more than a handful, so that clones do not outgrow the world. */
+  private known(jids: readonly number[]): readonly Job[] {
+    return jids.flatMap((jid) => this.state.jobs.get(jid) ?? this.history.get(jid) ?? []).slice(0, 5);
+  }
+
   private newRun(jid: number, machine: string): Run {
-    const name = `run-${this.runs.length}-${jid}-${machine}`;
+    const name = `run-${this.runsNamed++}-${jid}-${machine}`;
     return { runId: name, machine, log: `/logs/${name}.out`, errLog: `/logs/${name}.err` };
   }
 
@@ -161,7 +176,9 @@ export class World {
     const run = job === undefined ? null : runOf(job.state);
     if (run === null) throw new Error(`job ${jid} is to be started without a run`);
     if (this.runs.some((other) => other.run.runId === run.runId)) throw new Error(`run ${run.runId} is started twice`);
-    const former = this.runs.find((other) => other.jid === jid && other.truth !== "refused");
+    // The commands of a setup job are runs of their own, each after the one before it succeeded.
+    const setup = job?.spec.kind === "setup";
+    const former = this.runs.find((other) => other.jid === jid && other.truth !== "refused" && !(setup && other.exitCode === 0));
     if (former !== undefined) throw new Error(`job ${jid} is started again, though its run ${former.run.runId} is ${former.truth}`);
     const there = this.runs.find((other) => other.run.machine === run.machine && this.mayLive(other));
     if (there !== undefined) throw new Error(`job ${jid} is started on ${run.machine} beside job ${there.jid}`);
@@ -214,6 +231,31 @@ export class World {
         return [{ kind: "hold-jobs", jids: some, lenient: detail % 2 === 0 }];
       case "unhold":
         return [{ kind: "unhold-jobs", jids: some, lenient: detail % 2 === 0 }];
+      case "add-setup":
+        return [
+          {
+            kind: "add-setups",
+            addrs: [addr, chosen(ADDRS, detail)],
+            class: chosen([null, ...CLASSES], detail) ?? null,
+            cmds: ["install", "tune {KEY}", "reboot"].slice(detail % 3),
+            timeoutSeconds: chosen([null, 60], pick) ?? null,
+            staggerSeconds: chosen([0, 5], pick),
+            notify: false,
+          },
+        ];
+      case "clone":
+      case "restart":
+        return [{ kind: "clone-jobs", jobs: this.known(some), count: 1 + (detail % 2), restart: action === "restart" }];
+      case "set-timeout":
+        return [{ kind: "set-timeout", jids: some, lenient: detail % 2 === 0, timeoutSeconds: chosen([null, 30, 90], detail) ?? null }];
+      case "add-tag":
+        return [{ kind: "add-tag" }];
+      case "tag": {
+        const tag = chosen([null, ...this.state.tags.keys()], pick) ?? null;
+        return [{ kind: "tag-jobs", jids: some, recalled: this.known(some), lenient: detail % 2 === 0, tag }];
+      }
+      case "set-line":
+        return [{ kind: "set-line", jid: chosen([null, ...ids], pick) ?? null }];
       case "archive":
         return [{ kind: "jobs-in-history", jobs: [...this.state.jobs.values()].filter((job) => isEnded(job.state)).slice(detail % 3) }];
       case "unreachable":
@@ -298,6 +340,7 @@ export class World {
       exitCode,
       prefixes: chosen([[], ["out"]], detail),
       invalidLine: detail % 11 === 10 ? problem("results-line-invalid") : null,
+      nextRun: this.newRun(run.jid, run.run.machine),
     };
   }
 
@@ -325,7 +368,12 @@ export class World {
       [...this.state.machines.values()].some(
         (machine) => machine.class === className && jobOn(machine) === null && machineAt(this.state, machine.addr)?.health.kind === "ok",
       );
-    return this.live().flatMap((job) => (job.state.kind === "waiting" && free(job.spec.class) ? [job.jid] : []));
+    return this.live().flatMap((job) => {
+      if (job.state.kind !== "waiting") return [];
+      if (job.spec.kind === "job") return free(job.spec.class) ? [job.jid] : [];
+      const machine = machineAt(this.state, job.spec.machine);
+      return machine === undefined || (jobOn(machine) === null && machine.health.kind === "ok") ? [job.jid] : [];
+    });
   }
 }
 

@@ -113,6 +113,7 @@ export class Assembly implements AsyncDisposable {
       state,
       observe,
       executorOf: (run, className) => this.fleet.executorOf(run, className),
+      newRun: ({ job, machine }) => this.newRun(job, machine),
       secret: (name) => this.store.secrets.get(name),
       caller: null,
       gate: this.gate,

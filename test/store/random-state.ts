@@ -32,6 +32,11 @@ const problem: fc.Arbitrary<Problem> = fc.record({
   code: fc.constantFrom("unreachable" as const, "nonzero-exit" as const, "results-missing" as const),
   data: table,
 });
+const step = fc.record({
+  command: fc.nat(3),
+  startedAt: orNull(time),
+  earlier: fc.array(fc.record({ log: text, errLog: text }), { maxLength: 2 }),
+});
 const run: fc.Arbitrary<Run> = fc.record(
   {
     runId: text,
@@ -40,6 +45,7 @@ const run: fc.Arbitrary<Run> = fc.record(
     errLog: text,
     runner: fc.constantFrom("driver" as const, "local" as const, "ssh" as const),
     runRoot: text,
+    step,
   },
   { requiredKeys: ["runId", "machine", "log", "errLog"] },
 );
@@ -88,7 +94,9 @@ const ended: fc.Arbitrary<JobState> = fc.oneof(
 const live: fc.Arbitrary<JobState> = fc.oneof(
   fc.record({ kind: fc.constant("waiting" as const), since: time, notBefore: orNull(time), problem: orNull(problem) }),
   fc.record({ kind: fc.constant("waiting" as const), since: fc.constant(7), notBefore: fc.constant(null), problem: fc.constant(null) }),
+  fc.record({ kind: fc.constant("waiting" as const), since: time, step, notBefore: orNull(time), problem: orNull(problem) }),
   fc.record({ kind: fc.constant("held" as const), since: fc.constantFrom(7, 8) }),
+  fc.record({ kind: fc.constant("held" as const), since: fc.constantFrom(7, 8), step }),
   fc.record({ kind: fc.constant("starting" as const), run, since: time, stop, bootId: fc.option(fc.uuid(), { nil: null }) }),
   fc.record({ kind: fc.constant("running" as const), run, startedAt: time, stop }),
   fc.record({ kind: fc.constant("copying" as const), run, startedAt: time, exitedAt: time, prefixes }),
@@ -103,8 +111,7 @@ const live: fc.Arbitrary<JobState> = fc.oneof(
   }),
 );
 
-const spec: fc.Arbitrary<JobSpec> = fc.record({
-  kind: fc.constant("job" as const),
+const common = {
   class: name,
   cmd: text,
   copyTo: orNull(text),
@@ -112,7 +119,11 @@ const spec: fc.Arbitrary<JobSpec> = fc.record({
   notify: fc.boolean(),
   variables: table,
   secrets: fc.array(name, { maxLength: 2 }),
-});
+};
+const spec: fc.Arbitrary<JobSpec> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("job" as const), ...common }) },
+  fc.record({ kind: fc.constant("setup" as const), ...common, machine: text, cmds: fc.array(text, { minLength: 1, maxLength: 3 }) }),
+);
 
 function jobs(state: fc.Arbitrary<JobState>, jid: fc.Arbitrary<number>, maxLength: number): fc.Arbitrary<Job[]> {
   return fc.array(spec, { minLength: 1, maxLength: 3 }).chain((specs) =>
@@ -136,6 +147,14 @@ function jobs(state: fc.Arbitrary<JobState>, jid: fc.Arbitrary<number>, maxLengt
 
 export const endedJobs = (jid: fc.Arbitrary<number>, maxLength = 20): fc.Arbitrary<Job[]> => jobs(ended, jid, maxLength);
 
+const failures = fc.array(
+  fc.record(
+    { jid: id, at: time, exitCode: fc.nat(255), command: fc.record({ template: text, rendered: orNull(text) }) },
+    { requiredKeys: ["jid", "at", "exitCode"] },
+  ),
+  { maxLength: 3 },
+);
+
 const machine: fc.Arbitrary<Machine> = fc.record({
   slot: id,
   addr: text,
@@ -154,12 +173,12 @@ const machine: fc.Arbitrary<Machine> = fc.record({
         fc.record({ kind: fc.constant("problem" as const), problem }),
         fc.record({
           kind: fc.constant("failures" as const),
-          failures: fc.array(fc.record({ jid: id, at: time, exitCode: fc.nat(255) }), { maxLength: 3 }),
+          failures,
         }),
       ),
     }),
   ),
-  failures: fc.array(fc.record({ jid: id, at: time, exitCode: fc.nat(255) }), { maxLength: 3 }),
+  failures,
 });
 
 const variable: fc.Arbitrary<Variable> = fc.oneof(
@@ -174,6 +193,7 @@ const request: fc.Arbitrary<AnsweredRequest> = fc.record({
     fc.constant({ kind: "done" as const }),
     fc.record({ kind: fc.constant("jobs" as const), first: id, count: id }),
     fc.record({ kind: fc.constant("matrix" as const), id, first: id, count: id }),
+    fc.record({ kind: fc.constant("tag" as const), id }),
     fc.record({ kind: fc.constant("per-job" as const), failed: fc.array(fc.record({ jid: id, code: text }), { maxLength: 3 }) }),
   ),
 });
@@ -209,6 +229,12 @@ export const state: fc.Arbitrary<State> = fc
       .array(fc.record({ id, created: time, jids: ranges }), { maxLength: 3 })
       .map((list) => IntMap.from(list.map((item) => [item.id, item] as const))),
     variables: fc.array(variable, { maxLength: 4 }).map((list) => TextMap.from(list.map((item) => [item.name, item] as const))),
+    line: orNull(id),
+    commands: fc
+      .dictionary(text, fc.record({ jid: id, succeededOn: fc.array(text, { maxLength: 3 }), failedOn: fc.array(text, { maxLength: 3 }) }), {
+        maxKeys: 3,
+      })
+      .map((record) => TextMap.from(Object.entries(record))),
     templates: fc
       .dictionary(text, fc.record({ succeededOn: fc.array(text, { maxLength: 3 }), failedOn: fc.array(text, { maxLength: 3 }) }), {
         maxKeys: 3,
@@ -230,6 +256,8 @@ export function plain(value: State): unknown {
     slots: sorted([...value.slots]),
     free: sorted([...value.free].map(([key, queue]) => [key, [...queue]] as const)),
     variables: sorted([...value.variables]),
+    setups: [...value.setups],
+    commands: sorted([...value.commands]),
     templates: sorted([...value.templates]),
     requests: sorted([...value.requests]),
   };

@@ -1,13 +1,15 @@
 /** The parts of the state that follow from the others, made anew: they are not stored. */
 import { isReady } from "../../core/apply-job.ts";
-import type { Job } from "../../core/job.ts";
+import { isEnded, type Job } from "../../core/job.ts";
 import { canTakeJobs, type Machine } from "../../core/machine.ts";
 import { IntMap, TextMap } from "../../core/persistent-map.ts";
 import type { State } from "../../core/state.ts";
 
-export function rebuildIndexes(jobs: IntMap<Job>, machines: IntMap<Machine>): Pick<State, "ready" | "slots" | "free"> {
+export function rebuildIndexes(jobs: IntMap<Job>, machines: IntMap<Machine>): Pick<State, "ready" | "slots" | "free" | "setups"> {
   const ready = new Map<string, IntMap<true>>();
+  const setups: [number, string][] = [];
   for (const job of jobs.values()) {
+    if (job.spec.kind === "setup" && !isEnded(job.state)) setups.push([job.jid, job.spec.machine]);
     if (!isReady(job)) continue;
     ready.set(job.spec.class, (ready.get(job.spec.class) ?? IntMap.empty<true>()).set(job.jid, true));
   }
@@ -18,5 +20,5 @@ export function rebuildIndexes(jobs: IntMap<Job>, machines: IntMap<Machine>): Pi
     if (!canTakeJobs(machine) || machine.assignment.kind !== "free") continue;
     free.set(machine.class, (free.get(machine.class) ?? IntMap.empty<number>()).set(machine.assignment.order, machine.slot));
   }
-  return { ready: TextMap.from(ready), free: TextMap.from(free), slots: TextMap.from(slots) };
+  return { ready: TextMap.from(ready), free: TextMap.from(free), slots: TextMap.from(slots), setups: IntMap.from(setups) };
 }

@@ -4,7 +4,7 @@
  * with `count`: ids and cells rise by one from `jid` and `cell`.
  */
 import * as v from "valibot";
-import type { CopiedResults, Job, JobSpec, JobState, Run, RunnerKind, StopRequest } from "../../core/job.ts";
+import type { CopiedResults, Job, JobSpec, JobState, Run, RunnerKind, Step, StopRequest } from "../../core/job.ts";
 import { decodeProblem, encodeProblem, problemSchema } from "./problem-codec.ts";
 import { integer, mapNullable, optionalField, type TomlTable, type TomlValue, table, time, toDate } from "./scalar-codec.ts";
 
@@ -21,7 +21,13 @@ const common = {
   timeout_seconds: optionalField(integer),
   created: time,
 };
-const place = { runner: optionalField(v.picklist(["driver", "local", "ssh"])), run_root: optionalField(v.string()) };
+/** How far a setup job is: its logs so far, and which command is next or under way. */
+const step = {
+  command: optionalField(integer),
+  first_started: optionalField(time),
+  earlier_logs: v.optional(v.array(v.strictTuple([v.string(), v.string()])), []),
+};
+const place = { ...step, runner: optionalField(v.picklist(["driver", "local", "ssh"])), run_root: optionalField(v.string()) };
 const run = { run: v.string(), machine: v.string(), log: v.string(), err_log: v.string(), ...place };
 const stop = optionalField(
   v.strictObject({ cause: v.picklist(["user", "timeout", "machine-removed"]), at: time, forget: v.optional(v.boolean(), false) }),
@@ -42,10 +48,11 @@ export const jobSchema = v.variant("state", [
     ...common,
     state: v.literal("waiting"),
     since: time,
+    ...step,
     not_before: optionalField(time),
     problem: optionalField(problemSchema),
   }),
-  v.strictObject({ ...common, state: v.literal("held"), since: time }),
+  v.strictObject({ ...common, ...step, state: v.literal("held"), since: time }),
   v.strictObject({ ...common, ...run, state: v.literal("starting"), since: time, stop, boot: optionalField(v.string()) }),
   v.strictObject({ ...common, ...run, state: v.literal("running"), started: time, stop }),
   v.strictObject({ ...common, ...run, state: v.literal("copying"), started: time, exited: time, prefixes }),
@@ -153,7 +160,7 @@ function continues(first: Job, count: number, next: Job): boolean {
 
 /** As it was queued: nothing in it but what its neighbours can share. */
 function isPlain(job: Job): job is Job & { readonly state: { readonly kind: "waiting" | "held"; readonly since: number } } {
-  if (job.retryOf !== null || job.retriedBy !== null) return false;
+  if (job.retryOf !== null || job.retriedBy !== null || ("step" in job.state && job.state.step !== undefined)) return false;
   return job.state.kind === "held" || (job.state.kind === "waiting" && job.state.notBefore === null && job.state.problem === null);
 }
 
@@ -180,11 +187,12 @@ function encodeState(state: JobState): Record<string, TomlValue | null> {
     case "waiting":
       return {
         since: toDate(state.since),
+        ...encodeStep(state.step),
         not_before: mapNullable(state.notBefore, toDate),
         problem: mapNullable(state.problem, encodeProblem),
       };
     case "held":
-      return { since: toDate(state.since) };
+      return { since: toDate(state.since), ...encodeStep(state.step) };
     case "starting":
       return {
         ...encodeRun(state.run),
@@ -238,9 +246,15 @@ function encodeState(state: JobState): Record<string, TomlValue | null> {
 function decodeState(fields: JobTable): JobState {
   switch (fields.state) {
     case "waiting":
-      return { kind: "waiting", since: fields.since, notBefore: fields.not_before, problem: mapNullable(fields.problem, decodeProblem) };
+      return {
+        kind: "waiting",
+        since: fields.since,
+        ...decodeStep(fields),
+        notBefore: fields.not_before,
+        problem: mapNullable(fields.problem, decodeProblem),
+      };
     case "held":
-      return { kind: "held", since: fields.since };
+      return { kind: "held", since: fields.since, ...decodeStep(fields) };
     case "starting":
       return { kind: "starting", run: decodeRun(fields), since: fields.since, stop: fields.stop, bootId: fields.boot };
     case "running":
@@ -299,12 +313,30 @@ function decodeState(fields: JobTable): JobState {
   }
 }
 
-function encodeRun(value: Run): Record<string, string | null> {
+function encodeRun(value: Run): Record<string, TomlValue | null> {
   const { runId, machine, log, errLog, runner = null, runRoot = null } = value;
-  return { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot };
+  return { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot, ...encodeStep(value.step) };
 }
 
-interface RunFields {
+function encodeStep(value: Step | undefined): Record<string, TomlValue | null> {
+  if (value === undefined) return {};
+  const { command, startedAt, earlier } = value;
+  const logs = earlier.length === 0 ? null : earlier.map(({ log, errLog }) => [log, errLog]);
+  return { command, first_started: mapNullable(startedAt, toDate), earlier_logs: logs };
+}
+
+interface StepFields {
+  readonly command: number | null;
+  readonly first_started: number | null;
+  readonly earlier_logs: readonly (readonly [string, string])[];
+}
+
+function decodeStep({ command, first_started: startedAt, earlier_logs: logs }: StepFields): { readonly step?: Step } {
+  if (command === null) return {};
+  return { step: { command, startedAt, earlier: logs.map(([log, errLog]) => ({ log, errLog })) } };
+}
+
+interface RunFields extends StepFields {
   readonly run: string;
   readonly machine: string;
   readonly log: string;
@@ -315,7 +347,8 @@ interface RunFields {
 
 function decodeRun(fields: RunFields): Run {
   const { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot } = fields;
-  return { runId, machine, ...(runner === null ? {} : { runner }), ...(runRoot === null ? {} : { runRoot }), log, errLog };
+  const where = { ...(runner === null ? {} : { runner }), ...(runRoot === null ? {} : { runRoot }) };
+  return { runId, machine, ...where, log, errLog, ...decodeStep(fields) };
 }
 
 function encodeStop(request: StopRequest): TomlTable {

@@ -5,8 +5,11 @@ import { decodeProblem, encodeProblem, problemSchema } from "./problem-codec.ts"
 import { integer, type TomlTable, table, time, toDate } from "./scalar-codec.ts";
 
 const failure = v.pipe(
-  v.strictObject({ jid: integer, at: time, exit_code: integer }),
-  v.transform(({ jid, at, exit_code }): CountedFailure => ({ jid, at, exitCode: exit_code })),
+  v.strictObject({ jid: integer, at: time, exit_code: integer, template: v.optional(v.string()), rendered: v.optional(v.string()) }),
+  v.transform(({ jid, at, exit_code, template, rendered }): CountedFailure => {
+    const command = template === undefined ? {} : { command: { template, rendered: rendered ?? null } };
+    return { jid, at, exitCode: exit_code, ...command };
+  }),
 );
 const assignment = v.variant("kind", [
   v.strictObject({ kind: v.literal("free"), since: time, order: integer }),
@@ -94,5 +97,6 @@ function decodeHealth(fields: v.InferOutput<typeof health>): Health {
 }
 
 function encodeFailure(value: CountedFailure): TomlTable {
-  return { jid: value.jid, at: toDate(value.at), exit_code: value.exitCode };
+  const { jid, at, exitCode, command } = value;
+  return table({ jid, at: toDate(at), exit_code: exitCode, template: command?.template ?? null, rendered: command?.rendered ?? null });
 }

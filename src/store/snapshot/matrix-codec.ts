@@ -1,7 +1,8 @@
 /** Matrices and tags as tables, with the ids of their jobs as ranges; and counts of jobs by state. */
 import * as v from "valibot";
+import type { JidRange } from "../../core/jid-ranges.ts";
 import type { JobCounts } from "../../core/job.ts";
-import type { JidRange, Matrix } from "../../core/matrix.ts";
+import type { Matrix } from "../../core/matrix.ts";
 import type { Tag } from "../../core/state.ts";
 import { integer, optionalField, type TomlTable, type TomlValue, table, time, toDate } from "./scalar-codec.ts";
 

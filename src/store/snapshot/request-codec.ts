@@ -10,6 +10,7 @@ export const requestSchema = v.pipe(
     v.strictObject({ ...common, answer: v.literal("done") }),
     v.strictObject({ ...common, answer: v.literal("jobs"), first: integer, count: integer }),
     v.strictObject({ ...common, answer: v.literal("matrix"), matrix: integer, first: integer, count: integer }),
+    v.strictObject({ ...common, answer: v.literal("tag"), tag: integer }),
     v.strictObject({
       ...common,
       answer: v.literal("per-job"),
@@ -25,6 +26,8 @@ export const requestSchema = v.pipe(
         return { id, at, answer: { kind: "jobs", first: fields.first, count: fields.count } };
       case "matrix":
         return { id, at, answer: { kind: "matrix", id: fields.matrix, first: fields.first, count: fields.count } };
+      case "tag":
+        return { id, at, answer: { kind: "tag", id: fields.tag } };
       case "per-job":
         return { id, at, answer: { kind: "per-job", failed: fields.failed } };
     }
@@ -41,6 +44,8 @@ export function encodeRequest(request: AnsweredRequest): TomlTable {
       return { id, at, answer: answer.kind, first: answer.first, count: answer.count };
     case "matrix":
       return { id, at, answer: answer.kind, matrix: answer.id, first: answer.first, count: answer.count };
+    case "tag":
+      return { id, at, answer: answer.kind, tag: answer.id };
     case "per-job":
       return { id, at, answer: answer.kind, failed: answer.failed.map(({ jid, code }) => ({ jid, code })) };
   }

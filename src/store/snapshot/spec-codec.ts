@@ -8,16 +8,16 @@ export const specSchema = v.pipe(
     id: integer,
     class: v.string(),
     cmd: v.string(),
+    machine: optionalField(v.string()),
+    cmds: v.optional(v.array(v.string()), []),
     copy_to: optionalField(v.string()),
     notify: v.optional(v.boolean(), false),
     retry: optionalField(v.strictObject({ max_failures: optionalField(integer) })),
     variables: v.optional(textRecord, {}),
     secrets: v.optional(v.array(v.string()), []),
   }),
-  v.transform(({ id, copy_to, retry, ...rest }): { readonly id: number; readonly spec: JobSpec } => ({
-    id,
-    spec: {
-      kind: "job",
+  v.transform(({ id, copy_to, retry, machine, cmds, ...rest }): { readonly id: number; readonly spec: JobSpec } => {
+    const common = {
       class: rest.class,
       cmd: rest.cmd,
       copyTo: copy_to,
@@ -25,8 +25,9 @@ export const specSchema = v.pipe(
       notify: rest.notify,
       variables: rest.variables,
       secrets: rest.secrets,
-    },
-  })),
+    };
+    return { id, spec: machine === null ? { kind: "job", ...common } : { kind: "setup", ...common, machine, cmds } };
+  }),
 );
 
 /** Gives each distinct spec a number, in the order in which they are met. */
@@ -57,6 +58,8 @@ function encodeSpec(spec: JobSpec, id: number): TomlTable {
     id,
     class: spec.class,
     cmd: spec.cmd,
+    machine: spec.kind === "setup" ? spec.machine : null,
+    cmds: spec.kind === "setup" ? spec.cmds : null,
     copy_to: spec.copyTo,
     notify: spec.notify ? true : null,
     secrets: spec.secrets.length === 0 ? null : spec.secrets,

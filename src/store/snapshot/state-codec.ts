@@ -7,7 +7,9 @@
  *   [[machines]]           machine-codec.ts
  *   [[variables]]          name and value; a secret one has `secret = true` and no value
  *   [[matrices]], [[tags]] matrix-codec.ts; ids of their jobs as ranges, jobs of the past included
+ *   line                   listings draw a line after this job; left out when there is none
  *   [[templates]]          on which machines a command succeeded or failed
+ *   [[commands]]           the same of a single command, by a hash of it with its variables put in
  *   [[requests]]           request-codec.ts
  *   [[jobs]]               job-codec.ts: the live ones, and ended ones that no history block has yet
  *   [[specs]]              spec-codec.ts
@@ -25,7 +27,7 @@ import { decodeJobs, encodeJobs, jobSchema } from "./job-codec.ts";
 import { encodeMachine, machineSchema } from "./machine-codec.ts";
 import { countsSchema, encodeCounts, encodeMatrix, encodeTag, matrixSchema, tagSchema } from "./matrix-codec.ts";
 import { encodeRequest, requestSchema } from "./request-codec.ts";
-import { integer, type TomlTable } from "./scalar-codec.ts";
+import { integer, optionalField, type TomlTable, table } from "./scalar-codec.ts";
 import { SpecNumbers, specSchema } from "./spec-codec.ts";
 
 export const SNAPSHOT_FORMAT = 1;
@@ -49,18 +51,27 @@ const variableSchema = v.union([
 
 const templateSchema = v.strictObject({ cmd: v.string(), succeeded_on: v.array(v.string()), failed_on: v.array(v.string()) });
 
+const commandSchema = v.strictObject({
+  key: v.string(),
+  jid: integer,
+  succeeded_on: v.array(v.string()),
+  failed_on: v.array(v.string()),
+});
+
 const stateSchema = v.strictObject({
   format: v.literal(SNAPSHOT_FORMAT),
   sequence: integer,
   next_id: integer,
   next_slot: integer,
   next_free_order: integer,
+  line: optionalField(integer),
   counts: countsSchema,
   machines: v.optional(v.array(machineSchema), []),
   variables: v.optional(v.array(variableSchema), []),
   matrices: v.optional(v.array(matrixSchema), []),
   tags: v.optional(v.array(tagSchema), []),
   templates: v.optional(v.array(templateSchema), []),
+  commands: v.optional(v.array(commandSchema), []),
   requests: v.optional(v.array(requestSchema), []),
   jobs: v.optional(v.array(jobSchema), []),
   specs: v.optional(v.array(specSchema), []),
@@ -70,7 +81,8 @@ const stateSchema = v.strictObject({
 export function* encodeState(state: State, sequence: number): Generator<string> {
   const { nextId, nextSlot, nextFreeOrder } = state;
   yield HEADER;
-  yield stringify({ format: SNAPSHOT_FORMAT, sequence, next_id: nextId, next_slot: nextSlot, next_free_order: nextFreeOrder });
+  const counters = { format: SNAPSHOT_FORMAT, sequence, next_id: nextId, next_slot: nextSlot, next_free_order: nextFreeOrder };
+  yield stringify(table({ ...counters, line: state.line }));
   yield `\n${stringify({ counts: encodeCounts(state.counts) })}`;
   yield* section("machines", mapped(state.machines.values(), encodeMachine));
   yield* section(
@@ -84,6 +96,13 @@ export function* encodeState(state: State, sequence: number): Generator<string> 
     mapped(
       byText(state.templates),
       ([cmd, { succeededOn, failedOn }]): TomlTable => ({ cmd, succeeded_on: succeededOn, failed_on: failedOn }),
+    ),
+  );
+  yield* section(
+    "commands",
+    mapped(
+      byText(state.commands),
+      ([key, { jid, succeededOn, failedOn }]): TomlTable => ({ key, jid, succeeded_on: succeededOn, failed_on: failedOn }),
     ),
   );
   yield* section("requests", mapped(state.requests.values(), encodeRequest));
@@ -119,6 +138,12 @@ export function decodeState(content: Readonly<Record<string, unknown>>, footer: 
     templates: TextMap.from(
       fields.templates.map((record) => [record.cmd, { succeededOn: record.succeeded_on, failedOn: record.failed_on }] as const),
     ),
+    commands: TextMap.from(
+      fields.commands.map(
+        ({ key, jid, succeeded_on, failed_on }) => [key, { jid, succeededOn: succeeded_on, failedOn: failed_on }] as const,
+      ),
+    ),
+    line: fields.line,
     requests: TextMap.from(fields.requests.map((request) => [request.id, request] as const)),
     ...rebuildIndexes(decoded, machines),
   };
