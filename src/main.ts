@@ -12,8 +12,16 @@ async function main(argv: readonly string[]): Promise<number> {
     calledAsClient: basename(process.argv0) === "j",
     // A compiled program has its modules inside; otherwise Bun is the program and this file its script.
     executable: Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main],
-    serve: async (options, reread) => (await import("./daemon/serve.ts")).serve(options, reread),
+    serve: async (options, reread) => (await import("./daemon/serve.ts")).serve(options, reread, await noticeWords()),
   });
+}
+
+/** The client's words, for what the daemon tells people. */
+async function noticeWords() {
+  const { jobJson, machineJson } = await import("./terminal/job-json.ts");
+  const { formatDuration } = await import("./terminal/duration.ts");
+  const { printable } = await import("./terminal/printable.ts");
+  return { job: jobJson, machine: machineJson, duration: formatDuration, printable };
 }
 
 process.exit(await main(process.argv.slice(2)));

@@ -17,6 +17,9 @@ import { allHandlers } from "./handlers/all.ts";
 import type { Services } from "./handlers/services.ts";
 import { type DaemonLog, openDaemonLog, type ServerLog } from "./log.ts";
 import { faultOf } from "./log-words.ts";
+import type { Notifications } from "./notify/notifications.ts";
+import { sayNotifications, startNotifications } from "./notify/start.ts";
+import type { NoticeWords } from "./notify/words.ts";
 import { Reload } from "./reload.ts";
 import { readCallerLimits } from "./runner/caller-limits.ts";
 import { driverProblem } from "./runner/driver.ts";
@@ -27,12 +30,15 @@ import { Signals } from "./signals.ts";
 
 /** A client that asked for the stop gets its answer first. */
 const STOP_AFTER_ANSWER_MS = 50;
+/** What is still to be told when the server stops has so long. */
+const NOTIFY_AT_STOP_MS = 2_000;
 
 /**
  * Serves until SIGTERM, SIGINT or `stop`. Never rejects for what a person can mend.
  * @param reread the options as they would be now, for SIGHUP
+ * @param words for notifications, which are read by people: this layer has none of its own
  */
-export async function serve(options: ServeOptions, reread: () => Promise<ServeOptions>): Promise<ServeOutcome> {
+export async function serve(options: ServeOptions, reread: () => Promise<ServeOptions>, words: NoticeWords): Promise<ServeOutcome> {
   const caller = readCallerLimits();
   process.umask(0o077);
   const stop = new StopRequest();
@@ -47,7 +53,7 @@ export async function serve(options: ServeOptions, reread: () => Promise<ServeOp
       highestIdInLogs: highestIdInLogs(options.logDir),
       now: Date.now,
     });
-    return await withStore({ options, reread, store, caller, stop, signals });
+    return await withStore({ options, reread, words, store, caller, stop, signals });
   } catch (error) {
     if (error instanceof StoreError) return storeFailure(error);
     throw error;
@@ -59,6 +65,7 @@ export async function serve(options: ServeOptions, reread: () => Promise<ServeOp
 interface Opened {
   readonly options: ServeOptions;
   readonly reread: () => Promise<ServeOptions>;
+  readonly words: NoticeWords;
   readonly signals: Signals;
   readonly store: Store;
   readonly caller: CallerLimits;
@@ -66,7 +73,7 @@ interface Opened {
 }
 
 /** Whatever happens, the store is closed at the end, and with it its lock is free. */
-async function withStore({ options, reread, store, caller, stop, signals }: Opened): Promise<ServeOutcome> {
+async function withStore({ options, reread, words, store, caller, stop, signals }: Opened): Promise<ServeOutcome> {
   let log: ServerLog;
   try {
     log = openDaemonLog(options.logDir, options.log);
@@ -78,6 +85,7 @@ async function withStore({ options, reread, store, caller, stop, signals }: Open
   const storage = new StorageWatch(log, (failure) => stop.ask(failure));
   let daemon: Daemon | null = null;
   let server: Server | null = null;
+  let notifications: Notifications | null = null;
   try {
     daemon = new Daemon({
       serve: options,
@@ -85,14 +93,16 @@ async function withStore({ options, reread, store, caller, stop, signals }: Open
       log,
       caller,
       workDirectory: process.cwd(),
-      environment: { ...process.env },
+      environment: environmentOfJobs(),
       onStorageProblem: (error) => storage.refused(error),
     });
     const begun = daemon;
     const reload = new Reload({ started: options, reread, log, apply: (changed) => begun.configure(changed) });
     signals.onHangUp = () => void reload.again();
     daemon.engine.subscribe(() => storage.accepted());
-    server = await openDoor({ options, store, daemon, log, storage, stop: () => stop.ask({ kind: "stopped" }) });
+    const { engine, book } = daemon;
+    notifications = startNotifications({ serve: options, engine, book, secret: (name) => store.secrets.get(name), words, log });
+    server = await openDoor({ options, store, daemon, notifications, log, storage, stop: () => stop.ask({ kind: "stopped" }) });
     sayHello({ options, store, log, server });
     if (stop.asked === null) daemon.begin().catch((error: unknown) => log.error(`taking up the past: ${faultOf(error)}`));
     return await stop.promise;
@@ -109,6 +119,7 @@ async function withStore({ options, reread, store, caller, stop, signals }: Open
       }
     };
     await ending("stopping", () => daemon?.stop());
+    await ending("the last notifications", () => notifications?.stop(NOTIFY_AT_STOP_MS));
     await ending("closing the connections", () => server?.stop());
     await ending("the last snapshot was not written, the journal has everything", () =>
       store.close(storage.failed ? null : (daemon?.engine ?? null)),
@@ -123,14 +134,19 @@ async function withStore({ options, reread, store, caller, stop, signals }: Open
 function sayHello({ options, store, log, server }: Pick<Door, "options" | "store" | "log"> & { readonly server: Server }): void {
   for (const note of store.notes) log.warn(`${note.code} ${JSON.stringify(note.data)}`);
   for (const note of options.notes) log.warn(note);
-  const wantsNotices = options.summaryIntervalMinutes !== null || Object.values(options.notify).includes(true);
-  if (wantsNotices) log.warn("this version sends no notifications: --notify-... and --summary-interval have no effect yet");
   for (const file of [...options.identities, options.knownHosts, options.sshConfig]) {
     if (file !== null && !existsSync(file)) log.warn(`${file} is named for SSH and is not there`);
   }
   log.info(`expjobserver ${VERSION} serves on ${formatAddress(server.address)}, process ${process.pid}`);
   log.info(`state: ${options.stateDir}; logs: ${options.logDir}; token: ${options.tokenFile}`);
+  sayNotifications(options, log);
   if (options.runner !== null) log.info(`driver: ${[options.runner, ...options.runnerArgs].join(" ")}`);
+}
+
+/** The webhook's URL is a secret: a job that prints its environment must not have it. */
+function environmentOfJobs(): Record<string, string | undefined> {
+  const { SLACK_API: _ours, ...environment } = process.env;
+  return environment;
 }
 
 /** The first who asks says how the server ends. */
@@ -152,6 +168,7 @@ interface Door {
   readonly options: ServeOptions;
   readonly store: Store;
   readonly daemon: Daemon;
+  readonly notifications: Notifications;
   readonly log: DaemonLog;
   readonly storage: StorageWatch;
   readonly stop: () => void;
@@ -169,7 +186,7 @@ async function openDoor(door: Door): Promise<Server> {
   });
 }
 
-function servicesOf({ options, store, daemon, storage, stop }: Door): Services {
+function servicesOf({ options, store, daemon, notifications, storage, stop }: Door): Services {
   const { engine, book, fleet, gate } = daemon;
   return {
     engine,
@@ -194,7 +211,7 @@ function servicesOf({ options, store, daemon, storage, stop }: Door): Services {
       configFile: options.configFile,
       runner: options.runner,
       splitsWords: (className) => fleet.usesDriver(className),
-      conditions: () => [...storage.conditions, ...(gate.problem === null ? [] : [gate.problem])],
+      conditions: () => [...storage.conditions, ...(gate.problem === null ? [] : [gate.problem]), ...notifications.conditions],
     },
     requestStop: () => void setTimeout(stop, STOP_AFTER_ANSWER_MS),
   };

@@ -31,6 +31,11 @@ const NOTICE_WORDS: Readonly<Record<string, Wording>> = {
   "machines-busy": (data) => ({ message: `${bare(data, "count", "Many")} machines of its class are busy.`, hint: "" }),
   "last-start": (data) => withStart("The last start did not happen", data),
   "starting-paused": (data) => withStart("The server starts nothing at the moment", data),
+  // conditions of the server
+  "notifications-failing": (data) => ({
+    message: `Notifications to ${bare(data, "host", "a webhook")} (${bare(data, "kind", "webhook")}) have failed${since(data)}: ${bare(data, "reason", "no reason is known")}.`,
+    hint: "Correct the webhook, then try it with `j notify test`; jobs do not wait for it.",
+  }),
   "not-waiting": (data) => ({
     message: `It is not waiting: it is ${bare(data, "status", "past that")}.`,
     hint: "`j job show JID` tells more.",

@@ -1,6 +1,6 @@
 /** What is asked of the server itself: is it there, how is it, stop. */
 import type { Handlers } from "../server/handler.ts";
-import { isoTime, wireProblem } from "../views/job.ts";
+import { isoTime } from "../views/job.ts";
 import { stateOf } from "../views/machine.ts";
 import type { Services } from "./services.ts";
 
@@ -26,7 +26,7 @@ export function serverHandlers(services: Services): ServerHandlers {
         memory_bytes: process.memoryUsage.rss(),
         jobs: { ...engine.state.counts },
         machines,
-        conditions: server.conditions().map(wireProblem),
+        conditions: server.conditions().map(({ code, data }) => ({ code, data: { ...data } })),
       };
     },
     "server.stop": async () => {

@@ -42,5 +42,11 @@ export interface ServerFacts {
   readonly runner: string | null;
   /** Commands are driver words, so unbalanced quotes can be refused at once. */
   readonly splitsWords: (className: string) => boolean;
-  readonly conditions: () => readonly Problem[];
+  readonly conditions: () => readonly Condition[];
+}
+
+/** What a person should know of the server, put into words by the client. */
+export interface Condition {
+  readonly code: string;
+  readonly data: Readonly<Record<string, string>>;
 }
