@@ -2,6 +2,8 @@
 import type * as v from "valibot";
 import { completionMethods } from "./methods/completion.ts";
 import { jobMethods } from "./methods/job.ts";
+import { jobLogMethods } from "./methods/job-log.ts";
+import { jobStatMethods } from "./methods/job-stat.ts";
 import { machineMethods } from "./methods/machine.ts";
 import { matrixMethods } from "./methods/matrix.ts";
 import { serverMethods } from "./methods/server.ts";
@@ -12,6 +14,8 @@ export const METHODS = {
   ...variableMethods,
   ...machineMethods,
   ...jobMethods,
+  ...jobLogMethods,
+  ...jobStatMethods,
   ...matrixMethods,
   ...completionMethods,
 } as const;

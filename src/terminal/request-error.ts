@@ -95,10 +95,16 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
     message: `That is more than the limit: at most ${bare(data, "max", "a certain number of")} ${LIMITED[String(data["what"])] ?? bare(data, "what", "")}.`,
     hint: LIMIT_HINTS[String(data["what"])] ?? "Ask for less at once.",
   }),
-  "log-missing": (data) => ({
-    message: `Job ${id(data, "jid")} has no log.`,
-    hint: "A log begins when the job starts; `j job why` says what it waits for.",
-  }),
+  "log-missing": (data) =>
+    data["path"] === undefined
+      ? {
+          message: `Job ${id(data, "jid")} has no log.`,
+          hint: "A log begins when the job starts; `j job why` says what it waits for.",
+        }
+      : {
+          message: `The log of job ${id(data, "jid")} cannot be read at ${quoted(data, "path", "its place")}${detail(data)}.`,
+          hint: "It may have been moved, or removed by hand or by [retention] of config.toml.",
+        },
 };
 
 const LIMITED: Readonly<Record<string, string>> = {

@@ -3,6 +3,8 @@ import { METHODS, type MethodName } from "../../protocol/methods.ts";
 import type { Handler, Handlers } from "../server/handler.ts";
 import { completionHandlers } from "./completion.ts";
 import { jobHandlers } from "./job.ts";
+import { jobLogHandlers } from "./job-log.ts";
+import { jobStatHandlers } from "./job-stat.ts";
 import { machineHandlers } from "./machine.ts";
 import { matrixHandlers } from "./matrix.ts";
 import { Replies } from "./replies.ts";
@@ -16,6 +18,8 @@ export function allHandlers(services: Services): Handlers {
     ...variableHandlers(services),
     ...machineHandlers(services),
     ...jobHandlers(services),
+    ...jobLogHandlers(services),
+    ...jobStatHandlers(services),
     ...matrixHandlers(services),
     ...completionHandlers(services),
   });

@@ -1,16 +1,33 @@
-/** `job log -t`: the bytes of a log as they come, to its end, for a reader on any host. */
-import { type FSWatcher, watch } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
-import { isEnded, runOf } from "../../core/job.ts";
+/**
+ * `job log -t`: the bytes of a log as they come, to its end, for a reader on any host. A setup job has one log for each
+ * of its commands: they follow each other, and an empty chunk stands between them. A log that was compressed is sent
+ * as it was.
+ */
+import { createReadStream, type FSWatcher, watch } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { createGunzip } from "node:zlib";
+import { isEnded, type Job, runOf } from "../../core/job.ts";
 import { RequestError } from "../../protocol/error.ts";
 import type { Params, Result } from "../../protocol/methods.ts";
-import type { StreamContext } from "../server/handler.ts";
+import { COMPRESSED_SUFFIX } from "../job-logs.ts";
+import type { Handlers, StreamContext } from "../server/handler.ts";
 import { statusOf } from "../views/job.ts";
 import type { Services } from "./services.ts";
 
 const CHUNK_BYTES = 65_536;
 /** Changes of a file are a hint that can be missed: look again this often while somebody follows. */
 const LOOK_AGAIN_MS = 1_000;
+
+type Stream = Params<"job.follow">["stream"];
+
+export function jobLogHandlers({ book }: Services): Pick<Handlers, "job.log-size"> {
+  return {
+    "job.log-size": async ({ jid, stream }) => {
+      const sizes = await Promise.all(logsOfStream(await book.one(jid), stream).map(sizeOf));
+      return { bytes: sizes.reduce((sum, size) => sum + size, 0) };
+    },
+  };
+}
 
 export async function followLog(
   services: Services,
@@ -23,24 +40,25 @@ export async function followLog(
     if (events.some((event) => "jid" in event && event.jid === params.jid)) alarm.ring();
   });
   try {
-    const path = await startedLog(services, params, alarm);
-    if (path === null) return { status: statusOf((await book.one(params.jid)).state) };
-    const file = await opened(path);
-    try {
-      let offset = await firstByte(file, params.tail_bytes);
-      alarm.watch(path);
-      for (;;) {
-        // The end is looked up before the last read: what was written until then is read after it.
-        const job = (await book.get([params.jid])).get(params.jid);
-        offset = await sendFrom(file, offset, context);
-        // Forgotten while we followed: only what was canceled can be.
-        if (job === undefined) return { status: "canceled" };
-        if (job.state.kind !== "starting" && job.state.kind !== "running") return { status: statusOf(job.state) };
+    let job = await startedJob(services, params, alarm);
+    // Who wants the end of a log wants that of the command that runs now.
+    let index = params.tail_bytes === null ? 0 : Math.max(0, logsOfStream(job, params.stream).length - 1);
+    for (let tailBytes = params.tail_bytes; ; tailBytes = null, index += 1) {
+      const path = logsOfStream(job, params.stream)[index];
+      if (path === undefined) return { status: statusOf(job.state) };
+      if (tailBytes === null && index > 0) await context.emit(new Uint8Array());
+      const followed = await followFile(services, { params, path, index, tailBytes, alarm, context });
+      // Forgotten while we followed: only what was canceled can be.
+      if (followed === null) return { status: "canceled" };
+      job = followed;
+      // Between two commands of a setup job nothing runs, and its next log is not there yet.
+      while (!isOver(job) && logsOfStream(job, params.stream).length <= index + 1) {
         context.signal.throwIfAborted();
         await alarm.wait();
+        const found = (await book.get([params.jid])).get(params.jid);
+        if (found === undefined) return { status: "canceled" };
+        job = found;
       }
-    } finally {
-      await file.close();
     }
   } finally {
     unsubscribe();
@@ -48,23 +66,91 @@ export async function followLog(
   }
 }
 
-/** Waits for the job to be started. null: it ended without. */
-async function startedLog({ book }: Services, params: Params<"job.follow">, alarm: Alarm): Promise<string | null> {
+interface FollowedFile {
+  readonly params: Params<"job.follow">;
+  readonly path: string;
+  /** Which of the job's logs this is. */
+  readonly index: number;
+  readonly tailBytes: number | null;
+  readonly alarm: Alarm;
+  readonly context: StreamContext<Uint8Array>;
+}
+
+/** Sends one log to its end. @returns the job as it was before the last read; null when it was forgotten */
+async function followFile({ book }: Services, followed: FollowedFile): Promise<Job | null> {
+  const { params, path, index, tailBytes, alarm, context } = followed;
+  const file = await opened(path, params.jid);
+  if (file === null) {
+    await sendCompressed(`${path}${COMPRESSED_SUFFIX}`, { params, tailBytes, context });
+    return (await book.get([params.jid])).get(params.jid) ?? null;
+  }
+  try {
+    let offset = await firstByte(file, tailBytes);
+    alarm.watch(path);
+    for (;;) {
+      // The end is looked up before the last read: what was written until then is read after it.
+      const job = (await book.get([params.jid])).get(params.jid);
+      offset = await sendFrom(file, offset, context);
+      if (job === undefined) return null;
+      if (isOver(job) || logsOfStream(job, params.stream)[index + 1] !== undefined) return job;
+      context.signal.throwIfAborted();
+      await alarm.wait();
+    }
+  } finally {
+    alarm.unwatch();
+    await file.close();
+  }
+}
+
+/** Waits for a log to begin, or for the end of a job that has none. */
+async function startedJob({ book }: Services, params: Params<"job.follow">, alarm: Alarm): Promise<Job> {
   for (;;) {
     const job = await book.one(params.jid);
-    const run = runOf(job.state);
-    if (run !== null && job.state.kind !== "starting") return params.stream === "stdout" ? run.log : run.errLog;
-    if (isEnded(job.state)) return null;
+    if (logsOfStream(job, params.stream).length > 0 || isEnded(job.state)) return job;
     alarm.signal.throwIfAborted();
     await alarm.wait();
   }
 }
 
-async function opened(path: string): Promise<FileHandle> {
+/** Those that have begun, in the order of the commands. */
+function logsOfStream({ state }: Job, stream: Stream): readonly string[] {
+  const run = runOf(state);
+  const step = state.kind === "waiting" || state.kind === "held" ? state.step : run?.step;
+  const logs = [...(step?.earlier ?? [])];
+  if (run !== null && state.kind !== "starting") logs.push(run);
+  return logs.map(({ log, errLog }) => (stream === "stdout" ? log : errLog));
+}
+
+/** Nothing more will be written: not while it waits for its next command, or is being started. */
+function isOver({ state }: Job): boolean {
+  return state.kind !== "starting" && state.kind !== "running" && state.kind !== "waiting" && state.kind !== "held";
+}
+
+/** null: it is not there, but its compressed form may be. */
+async function opened(path: string, jid: number): Promise<FileHandle | null> {
   try {
     return await open(path, "r");
   } catch (error) {
-    throw new RequestError("log-missing", { path, message: (error as NodeJS.ErrnoException).code ?? "" });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" && (await isThere(`${path}${COMPRESSED_SUFFIX}`))) return null;
+    throw new RequestError("log-missing", { jid, path, message: code ?? "" });
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await sizeOrNull(path)) !== null;
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return (await sizeOrNull(path)) ?? 0;
+}
+
+async function sizeOrNull(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch {
+    // Whatever the reason is: opening it says why.
+    return null;
   }
 }
 
@@ -78,6 +164,47 @@ async function sendFrom(file: FileHandle, start: number, context: StreamContext<
     if (bytesRead === 0) return offset;
     await context.emit(buffer.subarray(0, bytesRead));
     offset += bytesRead;
+  }
+}
+
+/** Its last bytes are known when all were seen: it is read twice then, which costs no memory. */
+async function sendCompressed(
+  path: string,
+  { params, tailBytes, context }: Pick<FollowedFile, "params" | "tailBytes" | "context">,
+): Promise<void> {
+  try {
+    let skipped = 0;
+    if (tailBytes !== null) {
+      let bytes = 0;
+      for await (const piece of decompressed(path, context.signal)) bytes += piece.length;
+      skipped = Math.max(0, bytes - tailBytes);
+    }
+    for await (const piece of decompressed(path, context.signal)) {
+      const left = piece.subarray(Math.min(skipped, piece.length));
+      skipped -= piece.length - left.length;
+      // A copy: the wire knows plain arrays, and the stream uses its buffers again.
+      if (left.length > 0) await context.emit(Uint8Array.from(left));
+    }
+  } catch (error) {
+    context.signal.throwIfAborted();
+    const message = (error as NodeJS.ErrnoException).code;
+    if (message === undefined) throw error;
+    throw new RequestError("log-missing", { jid: params.jid, path, message });
+  }
+}
+
+async function* decompressed(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const source = createReadStream(path);
+  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
+  source.on("error", (error) => gunzip.destroy(error));
+  try {
+    for await (const piece of source.pipe(gunzip)) {
+      signal.throwIfAborted();
+      yield piece as Uint8Array;
+    }
+  } finally {
+    source.destroy();
+    gunzip.destroy();
   }
 }
 
@@ -101,6 +228,11 @@ class Alarm {
       // The file was moved away in this moment, or the host has no watches left: the timer looks for us.
       this.watcher = null;
     }
+  }
+
+  unwatch(): void {
+    this.watcher?.close();
+    this.watcher = null;
   }
 
   ring(): void {

@@ -6,7 +6,7 @@ import { driverWords, UnbalancedQuotes } from "../../core/placeholders.ts";
 import type { Answer } from "../../core/state.ts";
 import { captureVariables } from "../../core/variables.ts";
 import { RequestError } from "../../protocol/error.ts";
-import type { WireJob } from "../../protocol/methods/job.ts";
+import type { jobMethods, WireJob } from "../../protocol/methods/job.ts";
 import type { Params, Result } from "../../protocol/methods.ts";
 import type { Selector } from "../../protocol/selector.ts";
 import type { Resolved } from "../job-book.ts";
@@ -20,7 +20,7 @@ import { waitForJobs } from "./job-wait.ts";
 import { chunked, ReplySize } from "./reply-size.ts";
 import type { Services } from "./services.ts";
 
-type JobMethod = Extract<keyof Handlers, `job.${string}` | "events.follow">;
+type JobMethod = keyof typeof jobMethods;
 
 /** Reasons in one answer of `why`: each job has one for each machine of its class. */
 const REASONS_MAX = 50_000;
