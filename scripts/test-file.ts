@@ -15,6 +15,8 @@ export interface TestFileOptions {
   readonly folder: string;
   readonly testTimeoutMs: number;
   readonly fileTimeoutMs: number;
+  /** More variables for it. Others of ours do not reach it. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface TestFileResult {
@@ -62,7 +64,7 @@ export async function runTestFile(options: TestFileOptions): Promise<TestFileRes
     ],
     {
       cwd: options.root,
-      env: { ...cleanEnvironment(), TMPDIR: temporary, [markerName]: marker },
+      env: { ...cleanEnvironment(), ...options.environment, TMPDIR: temporary, [markerName]: marker },
       stdio: ["ignore", "pipe", "pipe"],
       // A group of its own, so that a hanging file can be ended with its children.
       detached: true,

@@ -22,7 +22,7 @@ const fileTimeoutMs = 240_000;
 /** Debian keeps sshd where an ordinary user's PATH does not lead. */
 const searchPath = `${process.env.PATH ?? ""}:/usr/sbin:/usr/local/sbin:/sbin`;
 /** The slow folders first, so that no long file runs alone at the end. */
-const slowFolders = ["test/e2e/", "test/simulation/", "test/contract/", "test/daemon/"];
+const slowFolders = ["test/fault/", "test/e2e/", "test/contract/", "test/daemon/"];
 
 interface Totals {
   passed: number;
