@@ -28,7 +28,9 @@ const job = (jid: number, more: Partial<JudgedJob> = {}): JudgedJob => ({
 
 /** Lets the job run as the shell would. */
 function runs(jid: number, command = "true"): number {
-  return Bun.spawnSync(["sh", "-c", oracle.command(command)], { env: { PATH: process.env["PATH"], EXPJOB_JID: String(jid) } }).exitCode;
+  return Bun.spawnSync(["sh", "-c", oracle.command(command)], {
+    env: { PATH: process.env["PATH"], EXPJOB_JID: String(jid), EXPJOB_MACHINE: "local/1" },
+  }).exitCode;
 }
 
 function acknowledged(...jids: readonly number[]): void {
@@ -42,6 +44,7 @@ const nothing: Verdict = {
   neverRequested: [],
   wrongExitCode: [],
   untrueEnds: [],
+  overCommitted: [],
 };
 
 describe("the oracle", () => {
@@ -82,6 +85,13 @@ describe("the oracle", () => {
     runs(1);
     const verdict = oracle.judge([job(0, { status: "failed", exit_code: 1 }), job(1, { attempt: 2, retry_of: 0 })]);
     expect(verdict.attemptsWithoutPolicy).toEqual([1]);
+  });
+
+  test("finds two jobs on one machine", () => {
+    acknowledged(0, 1);
+    runs(0, "kill -9 $PPID");
+    runs(1);
+    expect(oracle.judge([job(0), job(1)]).overCommitted).toEqual([1]);
   });
 
   test("finds a wrong exit code, and an end without a beginning", () => {

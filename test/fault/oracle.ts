@@ -8,7 +8,7 @@ import { join } from "node:path";
 
 /** Shell text around a command: its start and end go to the ledger in one write each, with the run's own id. */
 export function ledgered(folder: string, command: string): string {
-  const line = (what: string): string => `echo "${what} $EXPJOB_JID $$ $(date +%s%N)" >>'${join(folder, LEDGER)}'`;
+  const line = (what: string): string => `echo "${what} $EXPJOB_JID $EXPJOB_MACHINE $$ $(date +%s%N)" >>'${join(folder, LEDGER)}'`;
   return `${line("start")}; (${command}); expj_code=$?; ${line("end")}; exit $expj_code`;
 }
 
@@ -42,6 +42,8 @@ export interface Verdict {
   readonly wrongExitCode: readonly number[];
   /** Said to be done or failed without having begun. */
   readonly untrueEnds: readonly number[];
+  /** Began on a machine on which another had not ended. */
+  readonly overCommitted: readonly number[];
 }
 
 export class Oracle {
@@ -85,7 +87,8 @@ export class Oracle {
           owner.set(jid, requests.get(entry.acknowledged) ?? { request: -1, count: 0, exitCode: null, maxFailures: 1 });
     }
     const known = new Map(jobs.map((job) => [job.jid, job]));
-    const starts = ledgerStarts(this.folder);
+    const ledger = readLedger(this.folder);
+    const starts = startsIn(ledger);
     // A retry belongs to the request of the job that it retries; one without an acknowledgement to an unanswered request.
     const requestOf = (job: JudgedJob): Request | undefined => {
       for (let at: JudgedJob | undefined = job; at !== undefined; at = at.retry_of === null ? undefined : known.get(at.retry_of)) {
@@ -110,6 +113,7 @@ export class Oracle {
         })
         .map((job) => job.jid),
       untrueEnds: jobs.filter(({ jid, status }) => (status === "done" || status === "failed") && !starts.has(jid)).map(({ jid }) => jid),
+      overCommitted: overCommitted(ledger),
     };
   }
 
@@ -124,19 +128,44 @@ export function violationsIn(verdict: Verdict): number {
   return Object.values(verdict).reduce((sum, jids) => sum + jids.length, 0);
 }
 
-/** How often each job began. */
-function ledgerStarts(folder: string): Map<number, number> {
-  const starts = new Map<number, number>();
+interface LedgerLine {
+  readonly what: string;
+  readonly jid: number;
+  readonly machine: string;
+}
+
+function readLedger(folder: string): readonly LedgerLine[] {
   let text: string;
   try {
     text = readFileSync(join(folder, LEDGER), "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    return starts;
+    return [];
   }
-  for (const line of text.split("\n")) {
-    const [what, jid] = line.split(" ");
-    if (what === "start") starts.set(Number(jid), (starts.get(Number(jid)) ?? 0) + 1);
-  }
+  const lines = text.split("\n").filter((line) => line !== "");
+  return lines.map((line) => {
+    const [what = "", jid, machine = ""] = line.split(" ");
+    return { what, jid: Number(jid), machine };
+  });
+}
+
+/** How often each job began. */
+function startsIn(ledger: readonly LedgerLine[]): Map<number, number> {
+  const starts = new Map<number, number>();
+  for (const { what, jid } of ledger) if (what === "start") starts.set(jid, (starts.get(jid) ?? 0) + 1);
   return starts;
+}
+
+/** A job that is killed writes no end: only for tests in which none is. */
+function overCommitted(ledger: readonly LedgerLine[]): readonly number[] {
+  const running = new Map<string, number>();
+  const found: number[] = [];
+  for (const { what, jid, machine } of ledger) {
+    if (what === "end") running.delete(machine);
+    else {
+      if (running.has(machine)) found.push(jid);
+      running.set(machine, jid);
+    }
+  }
+  return found;
 }
