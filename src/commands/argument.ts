@@ -16,8 +16,8 @@ interface Completable {
 
 export type ArgumentDefinition =
   | BooleanArgDef
-  /** `repeat`: may stand more than once. `many`: takes all words up to the next flag. */
-  | (StringArgDef & Completable & { readonly repeat?: true; readonly many?: true })
+  /** `repeat`: may stand more than once. `many`: takes all words up to the next flag. `empty`: "" is a value too. */
+  | (StringArgDef & Completable & { readonly repeat?: true; readonly many?: true; readonly empty?: true })
   /** `rest`: takes all words that are left; it stands last. */
   | (PositionalArgDef & Completable & { readonly rest?: true });
 export type ArgumentsDefinition = Readonly<Record<string, ArgumentDefinition>>;
@@ -64,6 +64,10 @@ export function isMany(definition: ArgumentDefinition): boolean {
 
 export function isRepeatable(definition: ArgumentDefinition): boolean {
   return isMany(definition) || ("repeat" in definition && definition.repeat === true);
+}
+
+export function mayBeEmpty(definition: ArgumentDefinition): boolean {
+  return "empty" in definition && definition.empty === true;
 }
 
 export function isFlag(definition: ArgumentDefinition): boolean {

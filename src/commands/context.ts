@@ -23,6 +23,8 @@ export interface Context {
   readonly executable: readonly string[];
   /** All words of this call, as typed. */
   readonly argv: readonly string[];
+  /** Full names of the flags of this call, in the order in which they stand. */
+  readonly givenFlags: readonly string[];
   /** Connects, and closes the connection afterwards, whatever happened. */
   withClient<T>(use: (client: Client, options: ClientOptions) => Promise<T>): Promise<T>;
 }

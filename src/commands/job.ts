@@ -10,6 +10,7 @@ import {
   waitArguments,
   whyArguments,
 } from "./job/arguments.ts";
+import { statArguments } from "./job/stat-arguments.ts";
 
 const add = leaf({
   name: "add",
@@ -61,9 +62,21 @@ const unhold = leaf({
 const log = leaf({
   name: "log",
   summary: "Prints the path of a job's log, pages it or follows it.",
+  details:
+    "A log that the server has compressed is found as well, and -l and -t work from another host too. A setup job has a log for each of its commands: 12.2| is the second one's.",
   example: "j job log -t last",
   arguments: logArguments,
   load: () => import("./job/log.ts"),
+});
+
+const stat = leaf({
+  name: "stat",
+  summary: "Prints jobs for scripts: columns of your choice as text, CSV or JSON.",
+  details:
+    "Columns come in the order in which their flags stand; without any, --json prints whole jobs, and --text and --csv all columns. A PROG is a program, or words for the shell: it reads a value (with --mapper: the job as JSON) on stdin, and what it prints takes its place; as many run at once as there are cores.",
+  example: "j job stat --after 40 --only-done --csv --jid --vars --duration --results-path .json",
+  arguments: statArguments,
+  load: () => import("./job/stat.ts"),
 });
 
 const wait = leaf({
@@ -96,6 +109,7 @@ export const job: Group = {
     entryOf(hold),
     entryOf(unhold),
     entryOf(log),
+    entryOf(stat),
     entryOf(wait),
     entryOf(why),
     { name: "matrix", summary: "Jobs for all combinations of some values", load: async () => (await import("./matrix.ts")).matrix },

@@ -55,7 +55,7 @@ export function createOutput(globals: Pick<GlobalFlags, "json" | "quiet" | "colo
 }
 
 /** What a terminal might act on is written as an escape: the document stays the same. */
-function safeJson(document: unknown, forPeople: boolean): string {
+export function safeJson(document: unknown, forPeople: boolean): string {
   const text = JSON.stringify(document, null, forPeople ? 2 : undefined);
   return text.replace(/[\u007f-\u009f\u2028\u2029\p{Cf}\p{DI}]/gu, (character) =>
     Array.from({ length: character.length }, (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`).join(""),

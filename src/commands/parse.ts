@@ -15,6 +15,7 @@ import {
   isNegatable,
   isRepeatable,
   isRest,
+  mayBeEmpty,
   usageOf,
   wordName,
 } from "./argument.ts";
@@ -33,7 +34,7 @@ export interface ParsedCall {
   readonly path: readonly string[];
   readonly command: Leaf;
   readonly globals: GlobalFlags;
-  /** Values by the flag's full name: none is a boolean that was given. */
+  /** Values by the flag's full name, in the order in which the flags stand: none is a boolean that was given. */
   readonly flags: ReadonlyMap<string, readonly string[]>;
   readonly words: readonly string[];
 }
@@ -144,7 +145,8 @@ class Reader {
       return;
     }
     const value = attached ?? this.#nextValue(typed, definition);
-    if (value === "") throw new UsageError(`${typed} needs a value, but it is empty.`, `Write ${typed} ${hintOf(definition)}.`);
+    if (value === "" && !mayBeEmpty(definition))
+      throw new UsageError(`${typed} needs a value, but it is empty.`, `Write ${typed} ${hintOf(definition)}.`);
     if (values.length > 0 && !isRepeatable(definition)) {
       throw new UsageError(
         `${typed} stands more than once.`,

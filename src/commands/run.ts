@@ -71,5 +71,6 @@ function contextParts(
     shared: { address, stateDir, config },
     serve: program.serve,
     executable: program.executable,
+    givenFlags: [...parsed.flags.keys()],
   };
 }

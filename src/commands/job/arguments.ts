@@ -51,12 +51,12 @@ export const holdArguments = ids;
 
 export const logArguments = {
   ids: { ...ids.ids, required: false },
-  running: { type: "boolean", alias: "r", description: "Of all jobs that run" },
+  running: { type: "boolean", alias: "r", description: "Of all jobs that run now; what starts later is not joined" },
   error: { type: "boolean", alias: "e", description: "The log of standard error" },
   less: { type: "boolean", alias: "l", description: "Page it with less" },
   "raw-control-chars": { type: "boolean", alias: "R", description: "As less takes it: show colours" },
   decompress: { type: "boolean", alias: "z", description: "Page it with zless" },
-  tail: { type: "boolean", alias: "t", description: "Follow it until the job ends; works from another host too" },
+  tail: { type: "boolean", alias: "t", description: "Follow it until the job ends; several at once, each line with its job" },
 } as const satisfies ArgumentsDefinition;
 
 export const waitArguments = {

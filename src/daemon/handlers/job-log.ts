@@ -23,8 +23,8 @@ type Stream = Params<"job.follow">["stream"];
 export function jobLogHandlers({ book }: Services): Pick<Handlers, "job.log-size"> {
   return {
     "job.log-size": async ({ jid, stream }) => {
-      const sizes = await Promise.all(logsOfStream(await book.one(jid), stream).map(sizeOf));
-      return { bytes: sizes.reduce((sum, size) => sum + size, 0) };
+      const sizes = await Promise.all(logsOfStream(await book.one(jid), stream).map(sizeOrNull));
+      return { bytes: sizes.includes(null) ? null : sizes.reduce((sum: number, size) => sum + (size ?? 0), 0) };
     },
   };
 }
@@ -139,10 +139,6 @@ async function opened(path: string, jid: number): Promise<FileHandle | null> {
 
 async function isThere(path: string): Promise<boolean> {
   return (await sizeOrNull(path)) !== null;
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return (await sizeOrNull(path)) ?? 0;
 }
 
 async function sizeOrNull(path: string): Promise<number | null> {
