@@ -35,19 +35,12 @@ export interface Entry {
   readonly name: string;
   readonly alias?: string;
   readonly summary: string;
-  /** For programs, not for people: in no help, hint or completion. */
-  readonly hidden?: true;
   readonly load: () => Promise<Leaf | Group>;
 }
 
 export interface LeafDefinition<A extends ArgumentsDefinition> extends Omit<Leaf, "kind" | "run" | "arguments"> {
   readonly arguments: A;
   readonly load: () => Promise<{ readonly run: Run<A> }>;
-}
-
-/** What people are shown of a group. */
-export function shownEntries(group: Group): readonly Entry[] {
-  return group.commands.filter((entry) => entry.hidden !== true);
 }
 
 /** One place where the types of a command's arguments are tied to its definition. */

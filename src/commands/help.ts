@@ -1,6 +1,6 @@
 /** `--help` of every level, from the definitions: each argument with its default, and one example. */
 import { type ArgumentDefinition, aliasesOf, hintOf, isMany, isNegatable, isRepeatable, usageOf, wordName } from "./argument.ts";
-import { calledName, type Group, type Leaf, shownEntries } from "./command.ts";
+import { calledName, type Group, type Leaf } from "./command.ts";
 import { GLOBAL_FLAGS } from "./global-flags.ts";
 
 const WIDTH_MAX = 100;
@@ -13,7 +13,7 @@ export function renderHelp(command: Leaf | Group, path: readonly string[], width
 }
 
 function groupHelp(group: Group, name: string, width: number): string {
-  const commands = shownEntries(group).map(
+  const commands = group.commands.map(
     (entry): Row => [entry.alias === undefined ? entry.name : `${entry.name}, ${entry.alias}`, entry.summary],
   );
   return [

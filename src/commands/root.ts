@@ -14,6 +14,7 @@ export const root: Group = {
     { name: "status", summary: "Whether a server runs, since when, with what", load: async () => (await import("./server.ts")).status },
     { name: "serve", summary: "Run the server", load: async () => (await import("./serve.ts")).serve },
     { name: "stop", summary: "Stop the server; running jobs go on", load: async () => (await import("./server.ts")).stop },
+    { name: "completions", summary: "Script for TAB in your shell", load: async () => (await import("./completions.ts")).completions },
     { name: "link", summary: "Make the symlink `j` to this executable", load: async () => (await import("./server.ts")).link },
   ],
 };

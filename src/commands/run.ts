@@ -1,6 +1,5 @@
 /** From a command line to an exit code: parse, call, and put every error into words. Nothing here ends the process. */
 import type { Environment } from "../config/paths.ts";
-import { shownEntries } from "./command.ts";
 import { type Context, createContext, type Serve } from "./context.ts";
 import { UsageError } from "./failure.ts";
 import { isOldCall, readOldCall } from "./old-call.ts";
@@ -21,6 +20,7 @@ export interface Program {
 
 /** @returns the exit code of cli.md */
 export async function runCommandLine(argv: readonly string[], program: Program): Promise<number> {
+  if (argv[0] === COMPLETE) return await offerCompletions(argv.slice(1), program);
   let output = createOutput({ json: wantsJson(argv), quiet: false, colour: true }, program.environment);
   try {
     const { argv: words, notes } = !program.calledAsClient && isOldCall(argv) ? readOldCall(argv) : { argv, notes: [] };
@@ -36,6 +36,14 @@ export async function runCommandLine(argv: readonly string[], program: Program):
   }
 }
 
+/** Called by the shell when TAB is pressed, never by people: it is in no help, and has no errors. */
+const COMPLETE = "complete";
+
+async function offerCompletions(words: readonly string[], { environment, folder }: Program): Promise<number> {
+  const { printCompletions } = await import("./completion/complete.ts");
+  return await printCompletions(root, words, { environment, folder });
+}
+
 async function inform(parsed: Exclude<Parsed, { kind: "call" }>, output: Output): Promise<number> {
   if (parsed.kind === "version") {
     const { VERSION } = await import("../config/version.ts");
@@ -43,7 +51,7 @@ async function inform(parsed: Exclude<Parsed, { kind: "call" }>, output: Output)
     return 0;
   }
   const { path, command, wanted } = parsed;
-  if (!wanted) throw missingCommand(path, command.kind === "group" ? shownEntries(command).map((entry) => entry.name) : []);
+  if (!wanted) throw missingCommand(path, command.kind === "group" ? command.commands.map((entry) => entry.name) : []);
   const { renderHelp } = await import("./help.ts");
   output.print(renderHelp(command, path, (await output.screen()).width));
   return 0;

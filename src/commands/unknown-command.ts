@@ -1,6 +1,6 @@
 /** What somebody may have meant who typed a command that does not exist: a slip, a name from elsewhere, or a level left out. */
 import { nearest } from "../config/nearest.ts";
-import { type Group, shownEntries } from "./command.ts";
+import type { Group } from "./command.ts";
 import { UsageError } from "./failure.ts";
 
 /** What other programs call it. */
@@ -36,7 +36,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
 const SHOWN_MAX = 3;
 
 export async function unknownCommand(word: string, group: Group, path: readonly string[]): Promise<UsageError> {
-  const names = shownEntries(group).map((entry) => entry.name);
+  const names = group.commands.map((entry) => entry.name);
   const place = ["j", ...path].join(" ");
   const meant = [...meantBy(word, names), ...nearest(word, names)];
   const close = meant.length > 0 ? meant.map((name) => `${place} ${name}`) : await below(word, group, place);
