@@ -7,6 +7,7 @@ import {
   logArguments,
   removeArguments,
   showArguments,
+  takeResultsArguments,
   waitArguments,
   whyArguments,
 } from "./job/arguments.ts";
@@ -96,6 +97,28 @@ const why = leaf({
   load: () => import("./job/why.ts"),
 });
 
+const TAKEN =
+  "Done by the server, which fetches from the machine what was never copied: a job that failed for that alone is done then. " +
+  "Nothing is overwritten: what is in the way is kept as NAME.~1~. Repeating the command is harmless.";
+
+const copyResults = leaf({
+  name: "cpresults",
+  summary: "Copies results and logs of ended jobs to another folder.",
+  details: TAKEN,
+  example: "j job cpresults ~/paper/data/{JID} 17 20-25",
+  arguments: takeResultsArguments,
+  load: () => import("./job/cpresults.ts"),
+});
+
+const moveResults = leaf({
+  name: "mvresults",
+  summary: "Moves results and logs of ended jobs to another folder; their records follow.",
+  details: TAKEN,
+  example: "j job mvresults /archive/2026 17",
+  arguments: takeResultsArguments,
+  load: () => import("./job/mvresults.ts"),
+});
+
 export const job: Group = {
   kind: "group",
   name: "job",
@@ -110,6 +133,8 @@ export const job: Group = {
     entryOf(unhold),
     entryOf(log),
     entryOf(stat),
+    entryOf(copyResults),
+    entryOf(moveResults),
     entryOf(wait),
     entryOf(why),
     { name: "matrix", summary: "Jobs for all combinations of some values", load: async () => (await import("./matrix.ts")).matrix },

@@ -55,7 +55,13 @@ export type ProblemCode =
   | "target-unwritable"
   | "target-is-link"
   | "transfer-stalled"
-  | "transfer-cut";
+  | "transfer-cut"
+  // results and logs taken elsewhere, later
+  | "results-gone"
+  | "results-altered"
+  | "record-unreadable"
+  | "log-gone"
+  | "source-not-removed";
 
 export function problem(code: ProblemCode, data: Readonly<Record<string, string>> = {}): Problem {
   return { code, data };

@@ -21,6 +21,8 @@ import { logName, STDERR_SUFFIX } from "./log-name.ts";
 import { describe, faultOf } from "./log-words.ts";
 import { isLeftover, reconcile } from "./reconcile.ts";
 import { Results } from "./results.ts";
+import { ResultsTransfer } from "./results-transfer.ts";
+import { Retention } from "./retention/retention.ts";
 import { commandLine } from "./run-program.ts";
 import { DriverRunner } from "./runner/driver.ts";
 import { LocalRunner } from "./runner/local.ts";
@@ -50,9 +52,11 @@ export class Daemon {
   readonly book: JobBook;
   readonly fleet: Fleet;
   readonly gate: DispatchGate;
+  readonly transfer: ResultsTransfer;
   private readonly timers = new Timers(Date.now);
   private readonly runs: Runs;
   private readonly results: Results;
+  private readonly retention: Retention;
   private readonly ssh: SshConnections;
   private readonly sshRunners = new Map<string | null, SshRunner>();
   private readonly runRoot: string;
@@ -107,13 +111,25 @@ export class Daemon {
       lookAgain: (machine) => this.fleet.probeLater(machine),
       log,
     });
+    const queue = new CopyQueue({ copiesMax: serve.limits.copiesAtOnceMax, umask: caller.umask });
     this.results = new Results({
       state,
       observe,
       book: this.book,
       fleet: this.fleet,
-      queue: new CopyQueue({ copiesMax: serve.limits.copiesAtOnceMax, umask: caller.umask }),
+      queue,
       workDirectory: options.workDirectory,
+      log,
+    });
+    this.transfer = new ResultsTransfer({ state, observe, book: this.book, results: this.results, queue, now: Date.now, log });
+    this.retention = new Retention({
+      settings: serve.retention,
+      logDir: serve.logDir,
+      book: this.book,
+      submit: (command) => this.engine.submit(command),
+      isAttended: (job) => this.isAttended(job),
+      timers: this.timers,
+      now: Date.now,
       log,
     });
     const snapshots = new Snapshots({ engine: this.engine, store, observe, now: Date.now, log });
@@ -140,6 +156,7 @@ export class Daemon {
       log: this.options.log,
     });
     this.dispatching = true;
+    this.retention.start();
     await Promise.all([engine.dispatch(), taken]);
     await this.removeLeftovers();
   }
@@ -147,6 +164,7 @@ export class Daemon {
   /** Takes over what can change while jobs run; what cannot is as it was at the start. */
   configure(serve: ServeOptions): void {
     this.engine.setLimits(limitsOf(serve));
+    this.retention.configure(serve.retention);
   }
 
   /** Ends what we do; jobs that run go on. What is seen from now on is left to the next start. */
@@ -154,6 +172,7 @@ export class Daemon {
     this.stopped = true;
     this.dispatching = false;
     this.gate.stop();
+    this.retention.stop();
     this.timers.stop();
     this.results.stop();
     this.engine.stop();

@@ -5,12 +5,24 @@
  */
 import { isLocalAddress } from "../core/address.ts";
 import type { Fact } from "../core/command.ts";
-import { type CopiedFile, type CopiedResults, type CopyingState, FILES_INLINE_MAX, type Job } from "../core/job.ts";
+import {
+  type CopiedFile,
+  type CopiedResults,
+  type CopyingState,
+  type DoneState,
+  type FailedState,
+  FILES_INLINE_MAX,
+  isEnded,
+  type Job,
+  logsOf,
+  type Run,
+} from "../core/job.ts";
 import { substitute } from "../core/placeholders.ts";
 import { type Problem, problem } from "../core/problem.ts";
 import type { State } from "../core/state.ts";
 import { jobVariables, maskedValues, SECRET_MASK } from "../core/variables.ts";
 import type { CopyDone, CopyOptions, CopyOutcome, Displaced } from "./copier/copy-results.ts";
+import type { Provenance } from "./copier/record.ts";
 import type { Fleet } from "./fleet.ts";
 import type { JobBook } from "./job-book.ts";
 import type { DaemonLog } from "./log.ts";
@@ -27,6 +39,11 @@ export interface ResultsOptions {
   readonly workDirectory: string;
   readonly log: DaemonLog;
 }
+
+/** An ended job whose results lie on its machine. */
+export type FetchableState = Pick<DoneState | FailedState, "run" | "startedAt" | "endedAt" | "prefixes">;
+
+type Exited = Pick<CopyingState, "run" | "startedAt" | "exitedAt" | "prefixes">;
 
 /** The connection gave way: either the machine is away, or it answers and something else is wrong. */
 const OF_THE_WAY: readonly string[] = [
@@ -74,12 +91,32 @@ export class Results {
     for (const abort of this.copies.values()) abort.abort();
   }
 
+  /**
+   * Fetches what was never copied of an ended job: of one whose copy failed, or that was to be recorded only.
+   * @param copy.target absolute, placeholders put in
+   */
+  async fetchLater(job: Job, state: FetchableState, copy: { target: string; signal: AbortSignal }): Promise<CopyOutcome> {
+    return await this.fetch(job, { ...state, exitedAt: state.endedAt }, copy);
+  }
+
+  /** Observes that an ended job has results, and tells the jobs whose files had to make way. */
+  async noteCopied(job: Job, outcome: CopyDone): Promise<void> {
+    await this.noteAllDisplaced(outcome);
+    const recordBefore = job.state.kind === "done" ? (job.state.results?.record ?? null) : null;
+    await this.options.observe({ kind: "results-changed", job, results: copiedResults(outcome), recordBefore });
+  }
+
+  async noteAllDisplaced({ displaced, record }: Pick<CopyDone, "displaced" | "record">): Promise<void> {
+    for (const move of displaced) await this.noteDisplaced(move, record);
+  }
+
   /** @returns false when the copy waits for its machine */
   private async copied(job: Job, copying: CopyingState, copy: { target: string; signal: AbortSignal }): Promise<boolean> {
     const { observe, log } = this.options;
     const { jid } = job;
     const { runId, machine } = copying.run;
-    const outcome = await this.fetch(job, copying, copy);
+    const masked = maskedValues(this.options.state(), job, machine);
+    const outcome = await this.fetch(job, copying, { ...copy, target: substitute(copy.target, masked) });
     if (copy.signal.aborted) return true;
     if (outcome.kind === "failed") {
       const away = await this.awayProblem(machine, outcome.problem);
@@ -93,7 +130,7 @@ export class Results {
       await observe({ kind: "results-failed", jid, runId, problem: outcome.problem });
       return true;
     }
-    for (const move of outcome.displaced) await this.noteDisplaced(move, outcome.record);
+    await this.noteAllDisplaced(outcome);
     await observe({ kind: "results-copied", jid, runId, results: copiedResults(outcome), warning: outcome.warnings[0] ?? null });
     return true;
   }
@@ -104,11 +141,10 @@ export class Results {
     return OF_THE_WAY.includes(cause.code) ? await this.options.fleet.problemOf(machine) : null;
   }
 
-  private async fetch(job: Job, copying: CopyingState, copy: { target: string; signal: AbortSignal }): Promise<CopyOutcome> {
+  private async fetch(job: Job, copying: Exited, copy: { target: string; signal: AbortSignal }): Promise<CopyOutcome> {
     const { fleet, queue, state } = this.options;
     const { machine, runId } = copying.run;
     const now = state();
-    const masks = Object.fromEntries(job.spec.secrets.map((name) => [name, SECRET_MASK]));
     try {
       return await queue.copy({
         shell: fleet.shellFor(machine),
@@ -116,16 +152,8 @@ export class Results {
         runId,
         prefixes: copying.prefixes,
         startDirectory: this.startDirectory(job, copying),
-        target: substitute(copy.target, maskedValues(now, job, machine)),
-        provenance: {
-          command: commandLine(now, job, machine),
-          variables: { ...jobVariables(now, job), ...masks },
-          machine,
-          facts: await fleet.factsOf(machine),
-          startedAt: copying.startedAt,
-          endedAt: copying.exitedAt,
-          exitCode: 0,
-        },
+        target: copy.target,
+        provenance: { ...provenanceOf(now, job, copying), facts: await fleet.factsOf(machine), endedAt: copying.exitedAt, exitCode: 0 },
         signal: copy.signal,
       });
     } catch (error) {
@@ -135,7 +163,7 @@ export class Results {
   }
 
   /** Relative prefixes start at the job's directory; with a driver, whose directory is here, at the login home. */
-  private startDirectory(job: Job, { run }: CopyingState): string {
+  startDirectory(job: Job, { run }: Pick<CopyingState, "run">): string {
     const viaDriver = run.runner === undefined ? this.options.fleet.usesDriver(job.spec.class) : run.runner === "driver";
     return isLocalAddress(run.machine) && !viaDriver ? this.options.workDirectory : "";
   }
@@ -153,14 +181,19 @@ export class Results {
 
   private async moveInRecord(move: Displaced, record: string): Promise<void> {
     const owner = move.jid === null ? undefined : (await this.options.book.get([move.jid])).get(move.jid);
+    if (owner === undefined || !isEnded(owner.state)) return;
     const folder = record.slice(0, record.lastIndexOf("/.expjobserver/"));
-    if (owner?.state.kind !== "done" || owner.state.results === null) return;
+    const moved = (path: string): string =>
+      path.startsWith(`${folder}/`) ? `${folder}/${movedPath(path.slice(folder.length + 1), move)}` : path;
+    const moves = owner.state.run === null ? [] : logsOf(owner.state.run).map((log) => ({ from: log, to: moved(log) }));
+    // A file of a log's name need not be that log: it may be a copy, and the log elsewhere.
+    await this.options.observe({ kind: "logs-moved", job: owner, moves: moves.filter(({ from, to }) => from !== to) });
+    if (owner.state.kind !== "done" || owner.state.results === null) return;
     const { results } = owner.state;
     if (!results.record.startsWith(`${folder}/`)) return;
     const files = results.files?.map((file) => ({ ...file, path: movedPath(file.path, move) })) ?? null;
-    const inFolder = results.path.startsWith(`${folder}/`);
-    const path = inFolder ? `${folder}/${movedPath(results.path.slice(folder.length + 1), move)}` : results.path;
-    await this.options.observe({ kind: "results-changed", job: owner, results: { ...results, path, files } });
+    const changed = { ...results, path: moved(results.path), files };
+    await this.options.observe({ kind: "results-changed", job: owner, results: changed, recordBefore: results.record });
   }
 }
 
@@ -170,7 +203,19 @@ export function movedPath(path: string, { from, to }: Pick<Displaced, "from" | "
   return path.startsWith(`${from}/`) ? to + path.slice(from.length) : path;
 }
 
-function copiedResults(outcome: CopyDone): CopiedResults {
+/** How the results of a job came to be, as far as its record tells: no value of a secret is in it. */
+export function provenanceOf(
+  state: State,
+  job: Job,
+  { run, startedAt }: { readonly run: Run; readonly startedAt: number | null },
+): Pick<Provenance, "command" | "variables" | "machine" | "startedAt"> {
+  const masks = Object.fromEntries(job.spec.secrets.map((name) => [name, SECRET_MASK]));
+  const { machine } = run;
+  return { command: commandLine(state, job, machine), variables: { ...jobVariables(state, job), ...masks }, machine, startedAt };
+}
+
+/** What of a copy the job itself keeps. */
+export function copiedResults(outcome: Pick<CopyDone, "files" | "resultsPath" | "record">): CopiedResults {
   const files: readonly CopiedFile[] = outcome.files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }));
   return {
     path: outcome.resultsPath,

@@ -200,6 +200,7 @@ function servicesOf({ options, store, daemon, notifications, storage, stop }: Do
     checkMachine: (addr) => fleet.check(addr),
     forgetConnectFailures: () => fleet.forgetConnectFailures(),
     readRecordedFiles: async (path) => (await readRecord(path).catch(() => null))?.files ?? null,
+    takeResults: (request) => daemon.transfer.take(request),
     gateProblem: () => gate.problem,
     server: {
       version: VERSION,

@@ -28,6 +28,7 @@ export const ERROR_CODES = [
   "job-not-ended",
   "job-not-waiting",
   "job-not-held",
+  "nothing-to-copy",
   "machine-busy",
   "bad-machine-name",
   "bad-class-name",

@@ -3,6 +3,7 @@ import type * as v from "valibot";
 import { completionMethods } from "./methods/completion.ts";
 import { jobMethods } from "./methods/job.ts";
 import { jobLogMethods } from "./methods/job-log.ts";
+import { jobResultsMethods } from "./methods/job-results.ts";
 import { jobStatMethods } from "./methods/job-stat.ts";
 import { machineMethods } from "./methods/machine.ts";
 import { matrixMethods } from "./methods/matrix.ts";
@@ -16,6 +17,7 @@ export const METHODS = {
   ...jobMethods,
   ...jobLogMethods,
   ...jobStatMethods,
+  ...jobResultsMethods,
   ...matrixMethods,
   ...completionMethods,
 } as const;

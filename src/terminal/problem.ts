@@ -110,6 +110,18 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     message: `The run directory ${quoted(data, "path", "of the job")} is gone${on(data)}: its status is lost.`,
     hint: "See its log for how far it came; end it with `j job rm JID`.",
   }),
+  // jobs from elsewhere
+  imported: (data) => ({
+    message:
+      data["message"] === undefined
+        ? `It was ${bare(data, "was", "under way")} in the old system when it was imported; what became of it is not known.`
+        : `In the old system: ${quoted(data, "message", "it failed")}.`,
+    hint: data["message"] === undefined ? "Queue it again with `j job clone JID`." : "See its log, if it was kept: `j job log -l JID`.",
+  }),
+  moved: (data) => ({
+    message: `It was ${bare(data, "was", "under way")} on ${machine(data)} when its state was moved here: this server cannot see it.`,
+    hint: "Look for its processes there; then end it with `j job rm JID`, or fetch its results with `j job cpresults`.",
+  }),
   // results
   "results-missing": (data) => ({
     message: `Nothing${on(data)} has a path that begins with ${quoted(data, "prefix", "the prefix that was printed")}${data["skipped"] === undefined || data["skipped"] === "" ? "" : `, but for what is no file or folder: ${quoted(data, "skipped", "")}`}.`,
@@ -158,6 +170,23 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
   "transfer-stalled": (data) => ({
     message: `No bytes came${from(data)} for ${seconds(data)}.`,
     hint: "The files are still there; see `j machine check`.",
+  }),
+  "results-gone": (data) => ({
+    message: `The result ${quoted(data, "path", "of the job")} is not there any more.`,
+    hint: "The rest was taken; `j job show JID` has its size and sha256.",
+  }),
+  "results-altered": (data) => ({
+    message: `The result ${quoted(data, "path", "of the job")} was changed since it was copied here.`,
+    hint: "It stays where it is and the rest was taken; take it by hand if the change is meant.",
+  }),
+  "record-unreadable": (data) => ({
+    message: `The record ${quoted(data, "path", "of the results")} cannot be read${detail(data)}, and only it names the files.`,
+    hint: "Restore it, or take the files by hand.",
+  }),
+  "log-gone": (data) => ({ message: `The log ${quoted(data, "path", "of the job")} is not there any more.`, hint: "The rest was taken." }),
+  "source-not-removed": (data) => ({
+    message: `What was moved could not all be removed from ${quoted(data, "path", "where it was")}${detail(data)}.`,
+    hint: "It is there twice now: make that folder writable for the server, and repeat the command.",
   }),
   "transfer-cut": (data) => ({
     // It may have carried a run, a probe or a copy: none of them is lost there.

@@ -63,6 +63,10 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
     hint: "Only a waiting job can be held; `j job show` says what it does.",
   }),
   "job-not-held": (data) => ({ message: `Job ${id(data, "jid")} is not held.`, hint: "`j job show` says what it does." }),
+  "nothing-to-copy": (data) => ({
+    message: `Job ${id(data, "jid")} never started: it has neither results nor logs.`,
+    hint: "`j job show` says how it ended.",
+  }),
   "machine-busy": (data) => ({
     message: `Machine ${quoted(data, "addr", "named")} is busy${data["jid"] === undefined ? "" : ` with job ${bare(data, "jid", "")}`}.`,
     hint: "Wait for the job, or cancel it first.",

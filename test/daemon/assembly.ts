@@ -10,6 +10,7 @@ import { type Job, type JobStateKind, type Run, type RunnerKind, runOf } from ".
 import type { Machine } from "../../src/core/machine.ts";
 import type { Effect } from "../../src/core/react.ts";
 import { type Answer, machineAt } from "../../src/core/state.ts";
+import { CopyQueue } from "../../src/daemon/copier/copy-queue.ts";
 import type { CopyOptions, CopyOutcome } from "../../src/daemon/copier/copy-results.ts";
 import { DispatchGate } from "../../src/daemon/dispatch-gate.ts";
 import { Engine } from "../../src/daemon/engine.ts";
@@ -20,6 +21,7 @@ import type { DaemonLog } from "../../src/daemon/log.ts";
 import { type MachineShell, MachineShellError } from "../../src/daemon/machine-shell.ts";
 import { reconcile } from "../../src/daemon/reconcile.ts";
 import { Results } from "../../src/daemon/results.ts";
+import { ResultsTransfer } from "../../src/daemon/results-transfer.ts";
 import type { Runner } from "../../src/daemon/runner/runner.ts";
 import { Runs } from "../../src/daemon/runs.ts";
 import { Timers } from "../../src/daemon/timers.ts";
@@ -60,6 +62,7 @@ export class Assembly implements AsyncDisposable {
   runs: Runs;
   fleet: Fleet;
   results: Results;
+  transfer: ResultsTransfer;
   book: JobBook;
   dispatching = true;
 
@@ -131,6 +134,7 @@ export class Assembly implements AsyncDisposable {
       displaced: [],
       warnings: [],
     };
+    const queue = new CopyQueue();
     this.results = new Results({
       state,
       observe,
@@ -140,6 +144,7 @@ export class Assembly implements AsyncDisposable {
       workDirectory: folder,
       log: this.log,
     });
+    this.transfer = new ResultsTransfer({ state, observe, book: this.book, results: this.results, queue, now: Date.now, log: this.log });
   }
 
   static async open(options: AssemblyOptions = {}): Promise<Assembly> {

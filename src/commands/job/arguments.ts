@@ -69,3 +69,8 @@ export const waitArguments = {
 } as const satisfies ArgumentsDefinition;
 
 export const whyArguments = ids;
+
+export const takeResultsArguments = {
+  to: { type: "positional", description: "Folder on the server's host; it is made when it is not there, and may hold placeholders as {JID}" },
+  ...ids,
+} as const satisfies ArgumentsDefinition;

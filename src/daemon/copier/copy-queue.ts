@@ -8,6 +8,12 @@ import { TargetFolders } from "./target-folders.ts";
 
 export const COPIES_MAX = 4;
 
+/** What the copies of a server have in common. */
+export interface CopyShared {
+  readonly targets: TargetFolders;
+  readonly umask?: number;
+}
+
 export class CopyQueue {
   readonly #copiesMax: number;
   readonly #umask: { readonly umask?: number };
@@ -31,10 +37,16 @@ export class CopyQueue {
 
   /** Waits for its turn, then copies. Canceled by `options.signal`, also while it waits. Never rejects. */
   async copy(options: Omit<CopyOptions, "targets" | "umask">): Promise<CopyOutcome> {
-    const hasTurn = await this.#turn(options.signal);
-    if (!hasTurn) return { kind: "failed", problem: canceled().problem, retryable: true };
+    const outcome = await this.run(options.signal, (shared) => copyResults({ ...options, ...shared }));
+    return outcome ?? { kind: "failed", problem: canceled().problem, retryable: true };
+  }
+
+  /** Waits for its turn among the copies. @returns null when it was canceled before that. @throws what `work` throws */
+  async run<T>(signal: AbortSignal | undefined, work: (shared: CopyShared) => Promise<T>): Promise<T | null> {
+    const hasTurn = await this.#turn(signal);
+    if (!hasTurn) return null;
     try {
-      return await copyResults({ ...options, ...this.#umask, targets: this.#targets });
+      return await work({ ...this.#umask, targets: this.#targets });
     } finally {
       this.#pass();
     }

@@ -97,13 +97,24 @@ async function place(options: CopyOptions, incoming: Incoming, fetched: Fetched)
     const copiedAt = (options.now ?? Date.now)();
     const files = fetched.files;
     warnings.push(
-      ...(await folder.writeRecords({ ...provenance, jid, runId, copiedAt, prefixes, startDirectory, files, displaced, warnings })),
+      ...(await folder.writeRecords({
+        ...provenance,
+        jid,
+        runId,
+        copiedAt,
+        prefixes,
+        startDirectory,
+        files,
+        logs: [],
+        displaced,
+        warnings,
+      })),
     );
     // The results are in place and recorded: what remains here costs space, no more.
     await discardIncoming(incoming);
     return {
       kind: "copied",
-      resultsPath: resultsPath(target, fetched.listing),
+      resultsPath: resultsPath(target, [...fetched.listing.folders, ...fetched.files.map((file) => file.path)]),
       record: recordPath(target, jid),
       files,
       displaced,
@@ -118,7 +129,7 @@ async function displacedBefore(root: string, jid: number, runId: string): Promis
   return before?.runId === runId ? before.displaced : [];
 }
 
-function withEarlier(placed: readonly Displaced[], before: readonly Displaced[]): Displaced[] {
+export function withEarlier(placed: readonly Displaced[], before: readonly Displaced[]): Displaced[] {
   const known = new Map([...before, ...placed].map((move) => [JSON.stringify([move.jid, move.from, move.to]), move]));
   return [...known.values()];
 }
@@ -129,8 +140,9 @@ function skippedWarning({ skipped }: Listing): Problem[] {
   return [problem("results-skipped", { count: String(skipped.length), path: shown.join(", ") })];
 }
 
-function resultsPath(target: string, listing: Listing): string {
-  const tops = new Set([...listing.folders, ...listing.files.map((file) => file.target)].map((path) => path.split("/", 1)[0] ?? ""));
+/** @param paths of all results, relative to the target */
+export function resultsPath(target: string, paths: readonly string[]): string {
+  const tops = new Set(paths.map((path) => path.split("/", 1)[0] ?? ""));
   const [only] = tops;
   return tops.size === 1 && only !== undefined ? join(target, only) : target;
 }

@@ -21,6 +21,8 @@ export interface Incoming {
   readonly tree: string;
   /** What placing is about to set aside, for a repetition after a crash. */
   readonly planFile: string;
+  /** What a move is about to remove elsewhere, for a repetition after a crash. */
+  readonly moveFile: string;
   /** For what becomes a result; null: that of this process. */
   readonly umask: number | null;
 }
@@ -37,7 +39,8 @@ export async function openIncoming(options: {
   const root = await makeTarget(target, umask);
   const records = makeOwnFolder(root, RECORDS_FOLDER);
   const folder = makeOwnFolder(makeOwnFolder(records, "incoming"), `${jid}.${runId}`);
-  return { root, folder, tree: makeOwnFolder(folder, "tree"), planFile: join(folder, "plan.json"), umask };
+  const tree = makeOwnFolder(folder, "tree");
+  return { root, folder, tree, planFile: join(folder, "plan.json"), moveFile: join(folder, "move.json"), umask };
 }
 
 /** Removes the temporary folder. What cannot be removed costs space, no more: false is returned. */

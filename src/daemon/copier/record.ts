@@ -1,6 +1,6 @@
 /**
  * Owns `<CP_PATH>/.expjobserver/<jid>.toml`, the record of how results came to be, for people and for the server.
- * Format 1: the keys below, then one [[files]] table a file. It is written whole, to a temporary name, synced and
+ * Format 1: the keys below, with [[logs]] when logs were taken along, then one [[files]] table a file. It is written whole, to a temporary name, synced and
  * renamed. Large ones are written and read in pieces, so that the daemon answers meanwhile.
  */
 import { readFile, rename, writeFile } from "node:fs/promises";
@@ -27,7 +27,8 @@ export interface Provenance {
   /** Milliseconds since the epoch. */
   readonly startedAt: number | null;
   readonly endedAt: number | null;
-  readonly exitCode: number;
+  /** null: it was canceled, and none is known. */
+  readonly exitCode: number | null;
 }
 
 export interface ResultRecord extends Provenance {
@@ -37,6 +38,8 @@ export interface ResultRecord extends Provenance {
   readonly prefixes: readonly string[];
   readonly startDirectory: string;
   readonly files: readonly FetchedFile[];
+  /** Logs that were taken along. */
+  readonly logs: readonly FetchedFile[];
   /** What had to make way for these results. */
   readonly displaced: readonly Displaced[];
   readonly warnings: readonly Problem[];
@@ -87,7 +90,7 @@ export async function readRecord(path: string): Promise<ResultRecord | null> {
     jid: parsed.jid,
     runId: parsed.run_id,
     command: parsed.command,
-    exitCode: parsed.exit_code,
+    exitCode: parsed.exit_code ?? null,
     startedAt: parsed.started?.getTime() ?? null,
     endedAt: parsed.ended?.getTime() ?? null,
     copiedAt: parsed.copied.getTime(),
@@ -100,6 +103,7 @@ export async function readRecord(path: string): Promise<ResultRecord | null> {
         ? null
         : { hostname: parsed.machine.hostname ?? "", kernel: parsed.machine.kernel, cpu: parsed.machine.cpu ?? "" },
     files,
+    logs: parsed.logs,
     displaced: parsed.displaced.map((entry) => ({ jid: entry.jid ?? null, from: entry.from, to: entry.to })),
     warnings: parsed.warnings.map((warning) => ({ code: warning.code as Problem["code"], data: warning.data })),
   };
@@ -112,7 +116,7 @@ async function toText(record: ResultRecord): Promise<string> {
     jid: record.jid,
     run_id: record.runId,
     command: record.command,
-    exit_code: record.exitCode,
+    ...(record.exitCode === null ? {} : { exit_code: record.exitCode }),
     ...(record.startedAt === null ? {} : { started: new Date(record.startedAt) }),
     ...(record.endedAt === null ? {} : { ended: new Date(record.endedAt) }),
     copied: new Date(record.copiedAt),
@@ -122,6 +126,7 @@ async function toText(record: ResultRecord): Promise<string> {
     machine: { address: record.machine, ...(facts === null ? {} : facts) },
     displaced: record.displaced.map(({ jid, from, to }) => ({ ...(jid === null ? {} : { jid }), from, to })),
     warnings: record.warnings.map(({ code, data }) => ({ code, data: { ...data } })),
+    ...(record.logs.length === 0 ? {} : { logs: record.logs.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })) }),
   });
   const pieces = [HEADER, head.trimEnd(), "\n"];
   const slice = new TimeSlice();
@@ -133,16 +138,19 @@ async function toText(record: ResultRecord): Promise<string> {
   return pieces.join("");
 }
 
+const fileList = v.array(v.object({ path: v.string(), bytes: v.number(), sha256: v.string() }));
+
 const HeadSchema = v.object({
   format: v.literal(FORMAT),
   jid: v.pipe(v.number(), v.integer(), v.minValue(0)),
   run_id: v.string(),
   command: v.string(),
-  exit_code: v.number(),
+  exit_code: v.optional(v.number()),
   started: v.optional(v.date()),
   ended: v.optional(v.date()),
   copied: v.date(),
   prefixes: v.array(v.string()),
+  logs: v.optional(fileList, []),
   start_directory: v.string(),
   variables: v.optional(v.record(v.string(), v.string()), {}),
   machine: v.object({ address: v.string(), hostname: v.optional(v.string()), kernel: v.optional(v.string()), cpu: v.optional(v.string()) }),
@@ -150,6 +158,4 @@ const HeadSchema = v.object({
   warnings: v.optional(v.array(v.object({ code: v.string(), data: v.optional(v.record(v.string(), v.string()), {}) })), []),
 });
 
-const FilesSchema = v.object({
-  files: v.array(v.object({ path: v.string(), bytes: v.number(), sha256: v.string() })),
-});
+const FilesSchema = v.object({ files: fileList });

@@ -2,7 +2,7 @@
  * Owns what the server knows of each CP_PATH while it runs: who places results there now (one at a time), and
  * which job each file belongs to, read from the records when something has to be set aside for the first time.
  */
-import { readdir, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Problem } from "../../core/problem.ts";
 import { systemErrorCode, targetUnwritable } from "./copy-problem.ts";
@@ -94,7 +94,15 @@ export class TargetFolder {
     const other = await readRecord(recordPath(this.root, jid));
     if (other === null) return;
     const files = renamed(other.files, moves);
-    if (files !== null) await writeRecord(this.root, { ...other, files });
+    const logs = renamed(other.logs, moves);
+    if (files !== null || logs !== null) await writeRecord(this.root, { ...other, files: files ?? other.files, logs: logs ?? other.logs });
+  }
+
+  /** Puts another record in the place of a job's, or none: what it named has left the folder. */
+  async replaceRecord(jid: number, record: ResultRecord | null): Promise<void> {
+    this.#owners = null;
+    if (record !== null) return await writeRecord(this.root, record);
+    await rm(recordPath(this.root, jid), { force: true });
   }
 
   async #noteRecords(record: ResultRecord): Promise<void> {
@@ -108,7 +116,7 @@ export class TargetFolder {
         owners.delete(path);
       }
     }
-    for (const { path } of record.files) owners.set(path, withOwner(owners.get(path), record.jid));
+    for (const { path } of [...record.files, ...record.logs]) owners.set(path, withOwner(owners.get(path), record.jid));
     this.#recordsStamp = await this.#stamp();
     if (owners.size > CACHED_PATHS_MAX) this.#owners = null;
     if (this.backupHints.size > CACHED_PATHS_MAX) this.backupHints.clear();
@@ -121,7 +129,7 @@ export class TargetFolder {
     for (const jid of await this.#jidsWithRecord()) {
       const record = await readRecord(recordPath(this.root, jid)).catch(() => null);
       // A damaged record names no owner: what it lists is kept under its new name all the same.
-      for (const { path } of record?.files ?? []) owners.set(path, withOwner(owners.get(path), jid));
+      for (const { path } of [...(record?.files ?? []), ...(record?.logs ?? [])]) owners.set(path, withOwner(owners.get(path), jid));
     }
     this.#owners = owners;
     this.#recordsStamp = stamp;

@@ -4,6 +4,7 @@ import type { Handler, Handlers } from "../server/handler.ts";
 import { completionHandlers } from "./completion.ts";
 import { jobHandlers } from "./job.ts";
 import { jobLogHandlers } from "./job-log.ts";
+import { jobResultsHandlers } from "./job-results.ts";
 import { jobStatHandlers } from "./job-stat.ts";
 import { machineHandlers } from "./machine.ts";
 import { matrixHandlers } from "./matrix.ts";
@@ -20,6 +21,7 @@ export function allHandlers(services: Services): Handlers {
     ...jobHandlers(services),
     ...jobLogHandlers(services),
     ...jobStatHandlers(services),
+    ...jobResultsHandlers(services),
     ...matrixHandlers(services),
     ...completionHandlers(services),
   });

@@ -4,6 +4,7 @@ import type { CopiedFile } from "../../core/job.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { Engine } from "../engine.ts";
 import type { JobBook } from "../job-book.ts";
+import type { Transferred, TransferRequest } from "../results-transfer.ts";
 
 export interface Services {
   readonly engine: Engine;
@@ -19,6 +20,8 @@ export interface Services {
   readonly forgetConnectFailures: () => void;
   /** The files of a result that has too many to be kept in the job; null when its record is gone. */
   readonly readRecordedFiles: (record: string) => Promise<readonly CopiedFile[] | null>;
+  /** Takes the results and logs of an ended job elsewhere. */
+  readonly takeResults: (request: TransferRequest) => Promise<Transferred>;
   readonly gateProblem: () => Problem | null;
   readonly server: ServerFacts;
   /** Starts the clean stop; returns at once. */

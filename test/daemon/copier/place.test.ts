@@ -183,6 +183,7 @@ describe("the record beside the results", () => {
       prefixes: ["exp7"],
       startDirectory: fixture.source,
       files: outcome.files,
+      logs: [],
       displaced: [],
       warnings: [],
     });

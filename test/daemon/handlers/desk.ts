@@ -72,6 +72,7 @@ export class Desk implements AsyncDisposable {
       checkMachine: (addr) => fleet.check(addr),
       forgetConnectFailures: () => fleet.forgetConnectFailures(),
       readRecordedFiles: async () => null,
+      takeResults: (request) => this.daemon.transfer.take(request),
       gateProblem: () => gate.problem,
       server: {
         version: "1.2.3",
