@@ -8,6 +8,7 @@ export const addArguments = {
   words: {
     type: "positional",
     valueHint: "[CP_PATH] KEY=V1,V2,...",
+    completes: "directory",
     rest: true,
     description: "Folder for results, then the variables with their values; a comma in a value is written \\,",
   },
@@ -27,7 +28,7 @@ export const addArguments = {
 } as const satisfies ArgumentsDefinition;
 
 export const listArguments = {
-  id: { type: "positional", description: "The id of the matrix" },
+  id: { type: "positional", completes: "matrix", description: "The id of the matrix" },
 } as const satisfies ArgumentsDefinition;
 
 export const csvArguments = {

@@ -11,7 +11,12 @@ export const serveArguments = {
   detach: { type: "boolean", description: "Go to the background once it is ready" },
   "allow-snap-fail": { type: "boolean", description: "Set state that cannot be read aside, and start empty" },
   "allow-network-fs": { type: "boolean", description: "Accept a state directory on a network file system" },
-  "log-level": { type: "string", valueHint: "LEVEL", description: `error, warn, info, debug or trace [default: ${DEFAULT_LOG_LEVEL}]` },
+  "log-level": {
+    type: "string",
+    valueHint: "LEVEL",
+    choices: ["error", "warn", "info", "debug", "trace"],
+    description: `error, warn, info, debug or trace [default: ${DEFAULT_LOG_LEVEL}]`,
+  },
   "known-hosts": { type: "string", valueHint: "FILE", description: "Host keys [default: the user's and the system's]" },
   identity: { type: "string", valueHint: "FILE", repeat: true, description: "Private key for SSH [default: as ssh_config and agent say]" },
   "ssh-config": { type: "string", valueHint: "FILE", description: "SSH configuration [default: ~/.ssh/config]" },

@@ -2,7 +2,7 @@
 import type { ArgumentsDefinition } from "../argument.ts";
 
 export const setArguments = {
-  name: { type: "positional", description: "Letters, digits and _" },
+  name: { type: "positional", completes: "variable", description: "Letters, digits and _" },
   value: { type: "positional", description: "Its value; `-` reads it from stdin, so that it stays out of the shell history" },
   secret: { type: "boolean", description: "Mask it in every listing, log, file name and notification" },
 } as const satisfies ArgumentsDefinition;
@@ -10,5 +10,5 @@ export const setArguments = {
 export const listArguments = {} as const satisfies ArgumentsDefinition;
 
 export const removeArguments = {
-  names: { type: "positional", valueHint: "NAME", rest: true, description: "Variables to remove" },
+  names: { type: "positional", valueHint: "NAME", completes: "variable", rest: true, description: "Variables to remove" },
 } as const satisfies ArgumentsDefinition;
