@@ -1,6 +1,7 @@
 /** Following a log: every byte once, in order, to the end, whatever becomes of the job and of the file. */
 import { describe, expect, test } from "bun:test";
-import { appendFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
 import { waitFor } from "../../support/wait-for.ts";
 import { Desk, ids } from "./desk.ts";
 
@@ -116,5 +117,99 @@ describe("following a log", () => {
     const outcome = end.catch(String);
     gone.abort(new Error("gone"));
     expect(await outcome).toContain("gone");
+  });
+});
+
+describe("a log that was compressed", () => {
+  async function compressed(text: string): Promise<Desk> {
+    const { desk, log, runId } = await running();
+    desk.daemon.hosts.finish(runId, 0);
+    await desk.daemon.until(0, "done");
+    rmSync(log);
+    writeFileSync(`${log}.gz`, gzipSync(text));
+    return desk;
+  }
+
+  test("is sent as it was, whole and from its end", async () => {
+    const text = "0123456789\n".repeat(20_000);
+    await using desk = await compressed(text);
+    const whole = follow(desk, 0);
+    expect([await whole.end, whole.text() === text]).toEqual([{ status: "done" }, true]);
+    const tail = follow(desk, 0, 7);
+    await tail.end;
+    expect(tail.text()).toBe("456789\n");
+    const more = follow(desk, 0, 10_000_000);
+    await more.end;
+    expect(more.text() === text).toBe(true);
+  });
+
+  test("has a size that is not known, one that is not has one", async () => {
+    const { desk, log } = await running();
+    await using _ = desk;
+    writeFileSync(log, "12345");
+    expect(await desk.call("job.log-size", { jid: 0, stream: "stdout" })).toEqual({ bytes: 5 });
+    await using other = await compressed("12345");
+    expect(await other.call("job.log-size", { jid: 0, stream: "stdout" })).toEqual({ bytes: null });
+  });
+
+  test("and is damaged is refused by name", async () => {
+    await using desk = await compressed("text");
+    writeFileSync(`${desk.daemon.run(0).log}.gz`, "no gzip");
+    expect(await follow(desk, 0).end.catch((error: Error) => error.message)).toMatch(/^log-missing .*\.gz/);
+  });
+});
+
+describe("the logs of a setup job", () => {
+  async function secondCommand(): Promise<{ desk: Desk; logs: string[]; runId: string }> {
+    const desk = await Desk.open();
+    const { daemon } = desk;
+    const setup = { kind: "add-setups", addrs: ["m"], class: "x", cmds: ["one", "two"], timeoutSeconds: null } as const;
+    await daemon.engine.submit({ ...setup, staggerSeconds: 0, notify: false });
+    await daemon.engine.dispatch();
+    await daemon.until(0, "running");
+    const first = daemon.run(0);
+    writeFileSync(first.log, "first\n");
+    return { desk, logs: [first.log, `${first.log}.second`], runId: first.runId };
+  }
+
+  async function goOn({ desk, logs, runId }: { desk: Desk; logs: string[]; runId: string }): Promise<void> {
+    const { engine } = desk.daemon;
+    const { log, errLog, machine } = desk.daemon.run(0);
+    const step = { command: 1, startedAt: 1, earlier: [{ log, errLog }] };
+    const nextRun = { runId: "second", machine, log: logs[1] ?? "", errLog: `${errLog}.second`, step };
+    const exited = {
+      kind: "run-exited",
+      jid: 0,
+      runId,
+      startedAt: 1,
+      at: Date.now(),
+      exitCode: 0,
+      prefixes: [],
+      invalidLine: null,
+    } as const;
+    await engine.observe({ ...exited, nextRun });
+    writeFileSync(nextRun.log, "second\n");
+  }
+
+  test("follow each other, with an empty chunk between them", async () => {
+    const setup = await secondCommand();
+    await using desk = setup.desk;
+    const chunks: string[] = [];
+    const end = desk.call(
+      "job.follow",
+      { jid: 0, stream: "stdout", tail_bytes: null },
+      { emit: async (chunk) => void chunks.push(Buffer.from(chunk as Uint8Array).toString()) },
+    );
+    await waitFor(() => chunks.length === 1);
+    await goOn(setup);
+    await desk.daemon.until(0, "running");
+    await waitFor(() => chunks.length === 3);
+    desk.daemon.hosts.finish("second", 0);
+    expect(await end).toEqual({ status: "done" });
+    expect(chunks).toEqual(["first\n", "", "second\n"]);
+    expect(await desk.call("job.log-size", { jid: 0, stream: "stdout" })).toEqual({ bytes: 13 });
+    const tail = follow(desk, 0, 100);
+    await tail.end;
+    expect(tail.text()).toBe("second\n");
   });
 });
