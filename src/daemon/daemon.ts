@@ -167,6 +167,10 @@ export class Daemon {
     this.retention.configure(serve.retention);
   }
 
+  mayHaveDeletedLogOf(job: Job): boolean {
+    return this.retention.mayHaveDeletedLogOf(job);
+  }
+
   /** Ends what we do; jobs that run go on. What is seen from now on is left to the next start. */
   stop(): void {
     this.stopped = true;

@@ -201,6 +201,8 @@ function servicesOf({ options, store, daemon, notifications, storage, stop }: Do
     forgetConnectFailures: () => fleet.forgetConnectFailures(),
     readRecordedFiles: async (path) => (await readRecord(path).catch(() => null))?.files ?? null,
     takeResults: (request) => daemon.transfer.take(request),
+    testWebhooks: (signal) => notifications.test(signal),
+    mayHaveDeletedLogOf: (job) => daemon.mayHaveDeletedLogOf(job),
     gateProblem: () => gate.problem,
     server: {
       version: VERSION,

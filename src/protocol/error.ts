@@ -38,6 +38,7 @@ export const ERROR_CODES = [
   "bad-matrix",
   "limit-exceeded",
   "log-missing",
+  "log-expired",
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 

@@ -99,6 +99,10 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
     message: `That is more than the limit: at most ${bare(data, "max", "a certain number of")} ${LIMITED[String(data["what"])] ?? bare(data, "what", "")}.`,
     hint: LIMIT_HINTS[String(data["what"])] ?? "Ask for less at once.",
   }),
+  "log-expired": (data) => ({
+    message: `The log of job ${id(data, "jid")} was deleted: [retention] of the server's config.toml keeps none so old, or not so many.`,
+    hint: "What is known of the job is still there: j job show JID.",
+  }),
   "log-missing": (data) =>
     data["path"] === undefined
       ? {

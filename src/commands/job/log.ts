@@ -28,7 +28,9 @@ export const run: Run<typeof logArguments> = async (args, context) => {
       return missingCode;
     }
     if (args.tail === true) return Math.max(missingCode, await followLogs(client, { logs: followed(logs), stream }, output));
-    const absent = logs.filter((log) => pathOf(log) === null).map((log) => new RequestError("log-missing", { jid: log.jid }));
+    const absent = logs
+      .filter((log) => pathOf(log) === null)
+      .map((log) => new RequestError(log.expired === true ? "log-expired" : "log-missing", { jid: log.jid }));
     if (args.less === true) {
       const refused = reportRefused(absent, output);
       const wanted = logs.flatMap((log) => {

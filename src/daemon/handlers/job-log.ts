@@ -12,6 +12,7 @@ import type { Params, Result } from "../../protocol/methods.ts";
 import { COMPRESSED_SUFFIX } from "../job-logs.ts";
 import type { Handlers, StreamContext } from "../server/handler.ts";
 import { statusOf } from "../views/job.ts";
+import { expiredError } from "./expired-logs.ts";
 import type { Services } from "./services.ts";
 
 const CHUNK_BYTES = 65_536;
@@ -77,9 +78,10 @@ interface FollowedFile {
 }
 
 /** Sends one log to its end. @returns the job as it was before the last read; null when it was forgotten */
-async function followFile({ book }: Services, followed: FollowedFile): Promise<Job | null> {
+async function followFile(services: Services, followed: FollowedFile): Promise<Job | null> {
+  const { book } = services;
   const { params, path, index, tailBytes, alarm, context } = followed;
-  const file = await opened(path, params.jid);
+  const file = await opened(services, path, params.jid);
   if (file === null) {
     await sendCompressed(`${path}${COMPRESSED_SUFFIX}`, { params, tailBytes, context });
     return (await book.get([params.jid])).get(params.jid) ?? null;
@@ -127,13 +129,14 @@ function isOver({ state }: Job): boolean {
 }
 
 /** null: it is not there, but its compressed form may be. */
-async function opened(path: string, jid: number): Promise<FileHandle | null> {
+async function opened(services: Services, path: string, jid: number): Promise<FileHandle | null> {
   try {
     return await open(path, "r");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" && (await isThere(`${path}${COMPRESSED_SUFFIX}`))) return null;
-    throw new RequestError("log-missing", { jid, path, message: code ?? "" });
+    const expired = code === "ENOENT" ? await expiredError(services, jid) : null;
+    throw expired ?? new RequestError("log-missing", { jid, path, message: code ?? "" });
   }
 }
 

@@ -15,6 +15,7 @@ import { jobView, statusOf } from "../views/job.ts";
 import { lastRows, type Row, rowView, runningJobs } from "../views/job-list.ts";
 import { whyNotRunning } from "../why.ts";
 import { followEvents } from "./events.ts";
+import { withoutExpired } from "./expired-logs.ts";
 import { followLog } from "./job-log.ts";
 import { waitForJobs } from "./job-wait.ts";
 import { chunked, ReplySize } from "./reply-size.ts";
@@ -75,10 +76,12 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
     "job.logs": async ({ ids, running }) => {
       const { jobs, missing } = running ? { jobs: runningJobs(book), missing: [] } : await book.resolve(ids);
       const size = new ReplySize();
-      const logs = jobs.map((job) => {
+      const logs: Result<"job.logs">["logs"] = [];
+      for (const job of jobs) {
         const run = runOf(job.state);
-        return size.require({ jid: job.jid, status: statusOf(job.state), log: run?.log ?? null, err_log: run?.errLog ?? null });
-      });
+        const paths = { jid: job.jid, status: statusOf(job.state), log: run?.log ?? null, err_log: run?.errLog ?? null };
+        logs.push(size.require(await withoutExpired(services, job, paths)));
+      }
       return { logs, missing: missing.slice() };
     },
     "job.follow": (params, context) => followLog(services, params, context),

@@ -1,10 +1,12 @@
 /** What the handlers work with. They translate between the wire and the engine and hold nothing themselves. */
 
-import type { CopiedFile } from "../../core/job.ts";
+import type { CopiedFile, Job } from "../../core/job.ts";
 import type { Problem } from "../../core/problem.ts";
+import type { Condition } from "../condition.ts";
 import type { Engine } from "../engine.ts";
 import type { JobBook } from "../job-book.ts";
-import type { Transferred, TransferRequest } from "../results-transfer.ts";
+import type { TestedHook } from "../notify/notifications.ts";
+import type { TransferRequest, Transferred } from "../results-transfer.ts";
 
 export interface Services {
   readonly engine: Engine;
@@ -22,6 +24,10 @@ export interface Services {
   readonly readRecordedFiles: (record: string) => Promise<readonly CopiedFile[] | null>;
   /** Takes the results and logs of an ended job elsewhere. */
   readonly takeResults: (request: TransferRequest) => Promise<Transferred>;
+  /** Sends a test to each webhook. */
+  readonly testWebhooks: (signal: AbortSignal) => Promise<readonly TestedHook[]>;
+  /** Whether a log of it that is not there is one that [retention] deleted. */
+  readonly mayHaveDeletedLogOf: (job: Job) => boolean;
   readonly gateProblem: () => Problem | null;
   readonly server: ServerFacts;
   /** Starts the clean stop; returns at once. */
@@ -46,10 +52,4 @@ export interface ServerFacts {
   /** Commands are driver words, so unbalanced quotes can be refused at once. */
   readonly splitsWords: (className: string) => boolean;
   readonly conditions: () => readonly Condition[];
-}
-
-/** What a person should know of the server, put into words by the client. */
-export interface Condition {
-  readonly code: string;
-  readonly data: Readonly<Record<string, string>>;
 }

@@ -125,7 +125,16 @@ export const jobMethods = {
   "job.logs": reads(
     v.object({ ids: selectorsSchema, running: v.boolean() }),
     v.object({
-      logs: v.array(v.object({ jid: v.number(), status: jobStatus, log: v.nullable(v.string()), err_log: v.nullable(v.string()) })),
+      logs: v.array(
+        v.object({
+          jid: v.number(),
+          status: jobStatus,
+          log: v.nullable(v.string()),
+          err_log: v.nullable(v.string()),
+          /** One that is null was deleted by [retention]. */
+          expired: v.optional(v.boolean()),
+        }),
+      ),
       missing: v.array(v.number()),
     }),
   ),

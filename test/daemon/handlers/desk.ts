@@ -1,5 +1,6 @@
 /** The handlers on an assembled daemon, called as the server calls them, without sockets. */
 
+import { isEnded } from "../../../src/core/job.ts";
 import { allHandlers } from "../../../src/daemon/handlers/all.ts";
 import type { Services } from "../../../src/daemon/handlers/services.ts";
 import type { Handlers, StreamContext } from "../../../src/daemon/server/handler.ts";
@@ -15,6 +16,8 @@ interface CallOptions {
 export class Desk implements AsyncDisposable {
   private readonly handlers: Handlers;
   stopsAsked = 0;
+  /** As [retention] does. */
+  deletesLogs = false;
 
   private constructor(public daemon: Assembly) {
     this.handlers = allHandlers(this.services());
@@ -73,6 +76,8 @@ export class Desk implements AsyncDisposable {
       forgetConnectFailures: () => fleet.forgetConnectFailures(),
       readRecordedFiles: async () => null,
       takeResults: (request) => this.daemon.transfer.take(request),
+      testWebhooks: async () => [],
+      mayHaveDeletedLogOf: (job) => this.deletesLogs && isEnded(job.state),
       gateProblem: () => gate.problem,
       server: {
         version: "1.2.3",

@@ -213,3 +213,21 @@ describe("the logs of a setup job", () => {
     expect(tail.text()).toBe("second\n");
   });
 });
+
+test("a log that [retention] deleted is said to be expired; one that is only gzipped, or was taken away by a person, is not", async () => {
+  const { desk, log, runId } = await running();
+  await using _ = desk;
+  desk.daemon.hosts.finish(runId, 0);
+  await desk.daemon.until(0, "done");
+  const asked = async () => (await desk.call("job.logs", { ids: ids(0), running: false })).logs[0];
+  renameSync(log, `${log}.gz`);
+  writeFileSync(`${log}.err`, "");
+  desk.deletesLogs = true;
+  expect(await asked()).toMatchObject({ log, err_log: `${log}.err` });
+  expect(await asked()).not.toHaveProperty("expired");
+  renameSync(`${log}.gz`, `${desk.daemon.folder}/away`);
+  expect(await asked()).toMatchObject({ log: null, err_log: `${log}.err`, expired: true });
+  expect(await follow(desk, 0).end.catch((error: Error) => error.message)).toBe('log-expired {"jid":0}');
+  desk.deletesLogs = false;
+  expect(await asked()).toMatchObject({ log });
+});
