@@ -7,6 +7,7 @@ import { jobResultsMethods } from "./methods/job-results.ts";
 import { jobStatMethods } from "./methods/job-stat.ts";
 import { machineMethods } from "./methods/machine.ts";
 import { matrixMethods } from "./methods/matrix.ts";
+import { notifyMethods } from "./methods/notify.ts";
 import { serverMethods } from "./methods/server.ts";
 import { variableMethods } from "./methods/variable.ts";
 
@@ -20,6 +21,7 @@ export const METHODS = {
   ...jobResultsMethods,
   ...matrixMethods,
   ...completionMethods,
+  ...notifyMethods,
 } as const;
 
 export type Methods = typeof METHODS;

@@ -8,6 +8,7 @@ import { jobResultsHandlers } from "./job-results.ts";
 import { jobStatHandlers } from "./job-stat.ts";
 import { machineHandlers } from "./machine.ts";
 import { matrixHandlers } from "./matrix.ts";
+import { notifyHandlers } from "./notify.ts";
 import { Replies } from "./replies.ts";
 import { serverHandlers } from "./server.ts";
 import type { Services } from "./services.ts";
@@ -24,6 +25,7 @@ export function allHandlers(services: Services): Handlers {
     ...jobResultsHandlers(services),
     ...matrixHandlers(services),
     ...completionHandlers(services),
+    ...notifyHandlers(services),
   });
 }
 

@@ -4,7 +4,7 @@
  * add() does a bounded piece of work and waits for nothing.
  */
 import type { Webhook } from "../../config/webhooks.ts";
-import type { Condition } from "../handlers/services.ts";
+import type { Condition } from "../condition.ts";
 import type { DaemonLog } from "../log.ts";
 import { faultOf } from "../log-words.ts";
 import { Digest } from "./digest.ts";
