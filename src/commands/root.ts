@@ -10,6 +10,7 @@ export const root: Group = {
     { name: "job", summary: "Queue, list, watch and cancel jobs", load: async () => (await import("./job.ts")).job },
     { name: "machine", summary: "The pool of machines, by class", load: async () => (await import("./machine.ts")).machine },
     { name: "var", summary: "Variables for the placeholders of commands", load: async () => (await import("./var.ts")).variable },
+    { name: "notify", summary: "Notifications to Slack and other webhooks", load: async () => (await import("./notify.ts")).notify },
     { name: "ping", summary: "Round trip to the server", load: async () => (await import("./server.ts")).ping },
     { name: "status", summary: "Whether a server runs, since when, with what", load: async () => (await import("./server.ts")).status },
     { name: "serve", summary: "Run the server", load: async () => (await import("./serve.ts")).serve },
