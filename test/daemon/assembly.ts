@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DEFAULT_LIMITS, type UserCommand } from "../../src/core/command.ts";
-import { type Job, type JobStateKind, type Run, type RunnerKind, runOf } from "../../src/core/job.ts";
+import { isEnded, type Job, type JobStateKind, type Run, type RunnerKind, runOf } from "../../src/core/job.ts";
 import type { Machine } from "../../src/core/machine.ts";
 import type { Effect } from "../../src/core/react.ts";
 import { type Answer, machineAt } from "../../src/core/state.ts";
@@ -233,6 +233,10 @@ export class Assembly implements AsyncDisposable {
     await waitFor(() => this.job(jid).state.kind === kind, { what: () => JSON.stringify([kind, this.job(jid).state, this.log.lines]) });
   }
 
+  async untilEnded(jid: number): Promise<void> {
+    await waitFor(() => isEnded(this.job(jid).state), { what: () => JSON.stringify([this.job(jid).state, this.log.lines]) });
+  }
+
   /** A job that runs on the fakes. @returns its run id */
   async running(more: Parameters<Assembly["add"]>[0] = {}): Promise<{ jid: number; runId: string }> {
     const jid = await this.add(more);
@@ -245,9 +249,14 @@ export class Assembly implements AsyncDisposable {
     writeFileSync(this.run(jid).log, text);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** A stop that leaves the folder. */
+  async close(): Promise<void> {
     this.silence();
     await this.store.close(null);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
