@@ -19,6 +19,7 @@ const CHANGING_CALLS = [
   { calls: "fsync,fdatasync", every: 3 },
 ];
 const CALLS_MAX = 200;
+const RANDOM_KILLS = 6;
 const FILES = { "out/a": "first", "out/sub/b": "second", "out/sub/c": "third" };
 
 const canTrace =
@@ -46,6 +47,7 @@ for (const { calls, every } of CHANGING_CALLS) {
 test("a kill at any time loses nothing, and moving again ends it", async () => {
   using place = await Place.open();
   const seed = Date.now() % 1_000_000;
+  for (let round = 0; round < RANDOM_KILLS; round += 1) {
     place.reset();
     const child = Bun.spawn(place.child, { stdout: "ignore", stderr: "ignore" });
     const delayMs = 100 + ((seed * (round + 7)) % 150);
