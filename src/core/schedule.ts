@@ -19,14 +19,18 @@ export function schedule(state: State, context: Context, newRun: NewRun): readon
     events.push({ kind: "job-starting", at: context.now, jid: job.jid, run: begun, bootId: context.bootId });
   };
   const taken = new Set<number>();
+  const interrupted = interruptedSetups(state);
   for (const [jid, addr] of state.setups) {
     const job = state.jobs.get(jid);
     const machine = machineAt(state, addr);
     if (job === undefined || machine === undefined || !isDue(job) || missingSecret(state, job) !== null) continue;
     if (taken.has(machine.slot) || !canBeSetUp(machine)) continue;
+    // One that is in the middle of its commands goes on before another begins.
+    if ((interrupted.get(machine.slot) ?? jid) !== jid) continue;
     taken.add(machine.slot);
     start(job, addr);
   }
+  for (const slot of interrupted.keys()) taken.add(slot);
   // Classes are few; those without a free machine or without a waiting job cost nothing more.
   for (const [className, free] of state.free) {
     const ready = state.ready.get(className);
@@ -48,6 +52,18 @@ function nextFree(state: State, slots: Iterator<number>, taken: ReadonlySet<numb
     if (!taken.has(slot.value)) return state.machines.get(slot.value);
   }
   return undefined;
+}
+
+/** Machines whose setup job waits between two of its commands: half set up, they take no other job. By slot, with the job. */
+export function interruptedSetups(state: State): ReadonlyMap<number, number> {
+  const interrupted = new Map<number, number>();
+  for (const [jid, addr] of state.setups) {
+    const at = state.jobs.get(jid)?.state;
+    const slot = state.slots.get(addr);
+    const hasBegun = (at?.kind === "waiting" || at?.kind === "held") && at.step !== undefined;
+    if (hasBegun && slot !== undefined && !interrupted.has(slot)) interrupted.set(slot, jid);
+  }
+  return interrupted;
 }
 
 /** One in quarantine too: setting it up again is how it is mended. Not one whose host key is wrong: nothing is sent there. */

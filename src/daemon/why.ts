@@ -1,8 +1,9 @@
 /** Why a job does not run: what it waits for, and what holds each machine of its class back. */
-import type { Job } from "../core/job.ts";
+import type { Job, SetupSpec } from "../core/job.ts";
+import { jobOn } from "../core/machine.ts";
 import type { Problem } from "../core/problem.ts";
-import { missingSecret } from "../core/schedule.ts";
-import type { State } from "../core/state.ts";
+import { canBeSetUp, interruptedSetups, missingSecret } from "../core/schedule.ts";
+import { machineAt, type State } from "../core/state.ts";
 import { statusOf } from "./views/job.ts";
 import { machineView } from "./views/machine.ts";
 
@@ -11,6 +12,8 @@ export interface Reason {
     | "not-waiting"
     | "held"
     | "back-off"
+    | "stagger"
+    | "setup-ahead"
     | "secret-missing"
     | "class-empty"
     | "machine"
@@ -25,18 +28,42 @@ export function whyNotRunning(state: State, job: Job, options: { gateProblem: Pr
   if (job.state.kind !== "waiting") return [{ code: "not-waiting", data: { status: statusOf(job.state) } }];
 
   const reasons: Reason[] = [];
-  if (job.state.notBefore !== null) reasons.push({ code: "back-off", data: { until: new Date(job.state.notBefore).toISOString() } });
+  if (job.state.notBefore !== null) {
+    // Only a setup job waits for a time before anything has gone wrong.
+    const staggered = job.spec.kind === "setup" && job.state.problem === null;
+    reasons.push({ code: staggered ? "stagger" : "back-off", data: { until: new Date(job.state.notBefore).toISOString() } });
+  }
   const secret = missingSecret(state, job);
   if (secret !== null) reasons.push({ code: "secret-missing", data: { name: secret } });
   if (options.gateProblem !== null) reasons.push({ code: "starting-paused", data: withProblem(options.gateProblem) });
   if (job.state.problem !== null) reasons.push({ code: "last-start", data: withProblem(job.state.problem) });
+  if (job.spec.kind === "setup") return [...reasons, ...ownMachineReasons(state, job.jid, job.spec)];
   return [...reasons, ...machineReasons(state, job.spec.class), ...queueReasons(state, job)];
+}
+
+/** A setup job waits for one machine; it may have it in quarantine too, unless the host key is wrong. */
+function ownMachineReasons(state: State, jid: number, { machine: addr }: SetupSpec): readonly Reason[] {
+  const machine = machineAt(state, addr);
+  if (machine === undefined) return [];
+  const running = jobOn(machine);
+  const view = machineView(machine);
+  const reasons: Reason[] = [];
+  if (running !== null) reasons.push({ code: "machine", data: { addr, state: "busy", running: String(running) } });
+  const isOutOfReach = machine.health.kind !== "ok" && !canBeSetUp({ ...machine, assignment: { kind: "free", since: 0, order: 0 } });
+  if (isOutOfReach && view.reason !== null)
+    reasons.push({ code: "machine", data: { addr, state: view.state, ...withProblem(view.reason) } });
+  const ahead = [...state.setups].filter(([other, of]) => of === addr && other < jid && other !== running).map(([other]) => other);
+  if (ahead.length > 0) reasons.push({ code: "setup-ahead", data: { addr, jobs: ahead.join(", ") } });
+  return reasons;
 }
 
 function machineReasons(state: State, className: string): readonly Reason[] {
   const machines = [...state.machines.values()].filter((machine) => machine.class === className);
   if (machines.length === 0) return [{ code: "class-empty", data: { class: className } }];
+  const interrupted = interruptedSetups(state);
   return machines.map((machine) => {
+    const setup = machine.assignment.kind === "free" ? interrupted.get(machine.slot) : undefined;
+    if (setup !== undefined) return { code: "machine", data: { addr: machine.addr, state: "half-set-up", setup: String(setup) } };
     const { addr, state: machineState, running, reason } = machineView(machine);
     const because = reason === null ? {} : withProblem(reason);
     return { code: "machine", data: { addr, state: machineState, ...(running === null ? {} : { running: String(running) }), ...because } };

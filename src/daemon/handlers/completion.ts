@@ -1,5 +1,6 @@
 /** What a shell may offer: a bounded look at what is in memory and at the newest history, for somebody who has pressed TAB. */
 import type { Job } from "../../core/job.ts";
+import { NO_CLASS } from "../../core/machine.ts";
 import type { State } from "../../core/state.ts";
 import { COMPLETION_COMMAND_MAX, COMPLETIONS_MAX, type CompletionKind, type WireCompletion } from "../../protocol/methods/completion.ts";
 import type { JobBook } from "../job-book.ts";
@@ -66,7 +67,8 @@ function machineOffers(state: State): WireCompletion["machines"] {
 /** Those with machines, and those that jobs wait for. */
 function classOffers(state: State): WireCompletion["classes"] {
   const counts = new Map<string, number>();
-  for (const machine of state.machines.values()) counts.set(machine.class, (counts.get(machine.class) ?? 0) + 1);
+  for (const machine of state.machines.values())
+    if (machine.class !== NO_CLASS) counts.set(machine.class, (counts.get(machine.class) ?? 0) + 1);
   for (const [name, waiting] of state.ready) if (waiting.size > 0 && !counts.has(name)) counts.set(name, 0);
   const names = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, COMPLETIONS_MAX);
   return names.map(([name, machines]) => ({ name, machines }));

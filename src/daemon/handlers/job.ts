@@ -1,7 +1,7 @@
 /** What people ask of jobs: a request becomes a command for the engine, or a view of what is durable. No rule of its own. */
 import type { UserCommand } from "../../core/command.ts";
 import { liveRetry } from "../../core/decide-job.ts";
-import { isEnded, type Job, runOf } from "../../core/job.ts";
+import { isEnded, type Job } from "../../core/job.ts";
 import { driverWords, UnbalancedQuotes } from "../../core/placeholders.ts";
 import type { Answer } from "../../core/state.ts";
 import { captureVariables } from "../../core/variables.ts";
@@ -11,7 +11,7 @@ import type { Params, Result } from "../../protocol/methods.ts";
 import type { Selector } from "../../protocol/selector.ts";
 import type { Resolved } from "../job-book.ts";
 import type { Handlers } from "../server/handler.ts";
-import { jobView, statusOf } from "../views/job.ts";
+import { jobView, logEntries, statusOf } from "../views/job.ts";
 import { lastRows, type Row, rowView, runningJobs } from "../views/job-list.ts";
 import { whyNotRunning } from "../why.ts";
 import { followEvents } from "./events.ts";
@@ -78,9 +78,7 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
       const size = new ReplySize();
       const logs: Result<"job.logs">["logs"] = [];
       for (const job of jobs) {
-        const run = runOf(job.state);
-        const paths = { jid: job.jid, status: statusOf(job.state), log: run?.log ?? null, err_log: run?.errLog ?? null };
-        logs.push(size.require(await withoutExpired(services, job, paths)));
+        for (const entry of logEntries(job)) logs.push(size.require(await withoutExpired(services, job, entry)));
       }
       return { logs, missing: missing.slice() };
     },

@@ -1,12 +1,17 @@
 /** What people ask of the pool. Classes are resolved to machines here; what then happens is for the rules. */
-import { jobOn, type Machine } from "../../core/machine.ts";
+import { jobOn, type Machine, NO_CLASS } from "../../core/machine.ts";
 import { machineAt, type State } from "../../core/state.ts";
+import { captureVariables } from "../../core/variables.ts";
+import { RequestError } from "../../protocol/error.ts";
+import type { machineMethods } from "../../protocol/methods/machine.ts";
+import type { Params } from "../../protocol/methods.ts";
 import type { Handlers } from "../server/handler.ts";
 import { wireProblem } from "../views/job.ts";
 import { machineView } from "../views/machine.ts";
+import { checkCommand } from "./job.ts";
 import type { Services } from "./services.ts";
 
-type MachineMethod = "machine.add" | "machine.list" | "machine.remove" | "machine.move" | "machine.restore" | "machine.check";
+type MachineMethod = keyof typeof machineMethods;
 
 const CHECKS_AT_ONCE = 64;
 
@@ -27,7 +32,7 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
       // Carried out before the server was started anew: what it named is gone, as it was asked for.
       if (engine.answerTo(requestId) !== null) return { removed: [...addrs], canceled: [], missing: [] };
       const { found, missing } = select(engine.state, addrs, classes);
-      const canceled = found.flatMap((machine) => jobOn(machine) ?? []);
+      const canceled = found.flatMap((machine) => jobsOf(engine.state, machine));
       const removed = found.map((machine) => machine.addr);
       await engine.submit({ kind: "remove-machines", addrs: removed }, requestId);
       return { removed, canceled, missing };
@@ -45,6 +50,24 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
       await engine.submit({ kind: "restore-machines", addrs: found.map((machine) => machine.addr) }, requestId);
       return { failed: missing.map((addr) => ({ addr, code: "no-such-machine" })) };
     },
+    "machine.setup": async (params, { requestId }) => {
+      const { class: className, cmds, timeout, stagger, notify } = params;
+      const isRepeated = engine.answerTo(requestId) !== null;
+      const addrs = params.existing ? members(engine.state, className ?? NO_CLASS) : params.addrs;
+      if (!isRepeated) {
+        if (addrs.length === 0) throw new RequestError("no-such-class", { class: className ?? NO_CLASS });
+        for (const place of placesOf(engine.state, params, addrs)) for (const cmd of cmds) checkCommand(services, place, cmd);
+      }
+      services.forgetConnectFailures();
+      const answer = await engine.submit(
+        { kind: "add-setups", addrs, class: className, cmds, timeoutSeconds: timeout, staggerSeconds: stagger, notify },
+        requestId,
+      );
+      if (answer.kind !== "jobs") throw new Error(`the request id was used for another command: ${answer.kind}`);
+      const { undefinedNames } = captureVariables(engine.state, cmds, []);
+      const warnings = undefinedNames.map((name) => ({ code: "placeholder-undefined", data: { name } }));
+      return { first: answer.first, count: answer.count, warnings };
+    },
     "machine.check": async ({ addrs }) => {
       const { found, missing } = addrs.length === 0 ? everything(engine.state) : select(engine.state, addrs, []);
       const results = await inLanes(
@@ -56,6 +79,23 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
       return { results, missing };
     },
   };
+}
+
+/** What is canceled with a machine: the job that runs there, and setup jobs that wait for it. */
+function jobsOf(state: State, machine: Machine): number[] {
+  const waiting = Array.from(state.setups, ([jid, addr]) => (addr === machine.addr ? [jid] : [])).flat();
+  return [...new Set([jobOn(machine) ?? [], waiting].flat())];
+}
+
+/** The machines that `-e` means: not one that is being taken out of the pool. */
+function members(state: State, className: string): string[] {
+  const found = [...state.machines.values()].filter(({ class: of, assignment }) => of === className && assignment.kind !== "leaving");
+  return sorted(found).map((machine) => machine.addr);
+}
+
+/** The classes whose settings say how the commands will be run. */
+function placesOf(state: State, { class: className }: Params<"machine.setup">, addrs: readonly string[]): ReadonlySet<string> {
+  return new Set(className === null ? addrs.map((addr) => machineAt(state, addr)?.class ?? NO_CLASS) : [className]);
 }
 
 interface Selection {
@@ -95,6 +135,8 @@ function everything(state: State): Selection {
   return { found: sorted([...state.machines.values()]), missing: [] };
 }
 
+/** By class; those in none stand last. */
 function sorted(machines: readonly Machine[]): Machine[] {
-  return machines.toSorted((a, b) => (a.class === b.class ? a.slot - b.slot : a.class < b.class ? -1 : 1));
+  const rank = ({ class: className }: Machine): string => (className === NO_CLASS ? "\uffff" : className);
+  return machines.toSorted((a, b) => (a.class === b.class ? a.slot - b.slot : rank(a) < rank(b) ? -1 : 1));
 }

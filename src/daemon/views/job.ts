@@ -1,28 +1,34 @@
 /** A job as it is sent. */
-import type { Job, JobState } from "../../core/job.ts";
-import { runOf } from "../../core/job.ts";
+import type { Job, JobState, Step, StepLog } from "../../core/job.ts";
+import { commandOf, runOf } from "../../core/job.ts";
 import { substitute } from "../../core/placeholders.ts";
 import type { Problem } from "../../core/problem.ts";
 import { signalName } from "../../core/signal.ts";
 import type { State } from "../../core/state.ts";
 import { jobVariables, maskedValues, SECRET_MASK } from "../../core/variables.ts";
 import type { JobStatus, WireJob } from "../../protocol/methods/job.ts";
+import type { Result } from "../../protocol/methods.ts";
 
 /** @param now milliseconds since the epoch: the duration of what runs is counted up to it */
 export function jobView(state: State, job: Job, now: number): WireJob {
   const run = runOf(job.state);
-  const machine = run?.machine ?? null;
+  const { spec } = job;
+  const isSetup = spec.kind === "setup";
+  // A setup job is for one machine, also while it waits for it.
+  const machine = run?.machine ?? (isSetup ? spec.machine : null);
   const values = maskedValues(state, job, machine);
   const secrets = Object.fromEntries(job.spec.secrets.map((name) => [name, SECRET_MASK]));
   const outcome = outcomeOf(job.state);
+  const step = stepOf(job.state);
   return {
     jid: job.jid,
-    kind: job.spec.kind,
+    kind: spec.kind,
     status: statusOf(job.state),
     class: job.spec.class,
     cmd: job.spec.cmd,
-    cmds: null,
-    command_line: substitute(job.spec.cmd, values),
+    cmds: isSetup ? spec.cmds.slice() : null,
+    // Of a setup job that of the command under way, the last one once it has ended.
+    command_line: substitute(commandOf(spec, step === undefined ? null : { step }), values),
     machine,
     matrix: job.matrix?.id ?? null,
     tag: job.tag,
@@ -40,6 +46,7 @@ export function jobView(state: State, job: Job, now: number): WireJob {
     warning: outcome.warning === null ? null : wireProblem(outcome.warning),
     log: run?.log ?? null,
     err_log: run?.errLog ?? null,
+    cmd_logs: isSetup ? commandLogs(job).map(({ log, errLog }) => ({ log, err_log: errLog })) : null,
     timeout: job.timeoutSeconds,
     notify: job.spec.notify,
     created: isoTime(job.created),
@@ -47,6 +54,28 @@ export function jobView(state: State, job: Job, now: number): WireJob {
     ended: outcome.endedAt === null ? null : isoTime(outcome.endedAt),
     duration: outcome.startedAt === null ? null : Math.max(0, (outcome.endedAt ?? now) - outcome.startedAt) / 1_000,
   };
+}
+
+/** A job as `job.logs` names it: a setup job has an entry for each command that has begun. */
+export function logEntries(job: Job): Result<"job.logs">["logs"] {
+  const { jid } = job;
+  const status = statusOf(job.state);
+  const logs = commandLogs(job);
+  if (logs.length === 0) return [{ jid, status, log: null, err_log: null }];
+  const isSetup = job.spec.kind === "setup";
+  return logs.map(({ log, errLog }, index) => ({ jid, status, ...(isSetup ? { command: index + 1 } : {}), log, err_log: errLog }));
+}
+
+/** The logs of a setup job's commands that have begun, in order; of any other job the one it has. */
+function commandLogs({ state }: Job): readonly StepLog[] {
+  const run = runOf(state);
+  const earlier = stepOf(state)?.earlier ?? [];
+  // A later command that is being started has no log yet, and may have to wait.
+  return run === null || (state.kind === "starting" && earlier.length > 0) ? earlier : [...earlier, run];
+}
+
+function stepOf(state: JobState): Step | undefined {
+  return state.kind === "waiting" || state.kind === "held" ? state.step : runOf(state)?.step;
 }
 
 export function statusOf(state: JobState): JobStatus {
@@ -86,8 +115,9 @@ const NOTHING_YET: Outcome = {
 function outcomeOf(state: JobState): Outcome {
   switch (state.kind) {
     case "held":
-    case "starting":
       return NOTHING_YET;
+    case "starting":
+      return { ...NOTHING_YET, startedAt: state.run.step?.startedAt ?? null };
     case "waiting":
       return { ...NOTHING_YET, warning: state.problem };
     case "running":

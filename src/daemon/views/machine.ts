@@ -1,5 +1,5 @@
 /** A machine as it is sent. */
-import { jobOn, type Machine, type QuarantineReason } from "../../core/machine.ts";
+import { jobOn, type Machine, NO_CLASS, type QuarantineReason } from "../../core/machine.ts";
 import { type Problem, problem } from "../../core/problem.ts";
 import type { WireMachine } from "../../protocol/methods/machine.ts";
 import { isoTime, wireProblem } from "./job.ts";
@@ -23,7 +23,8 @@ export function stateOf(machine: Machine): WireMachine["state"] {
     case "quarantined":
       return machine.health.kind;
     case "ok":
-      return machine.assignment.kind === "free" ? "free" : "busy";
+      // In no class: it is being set up, or waits for that, and can take no job.
+      return machine.assignment.kind === "free" && machine.class !== NO_CLASS ? "free" : "busy";
   }
 }
 

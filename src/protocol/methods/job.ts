@@ -55,6 +55,8 @@ export const jobSchema = v.object({
   warning: v.nullable(problemSchema),
   log: v.nullable(v.string()),
   err_log: v.nullable(v.string()),
+  /** Of a setup job: the logs of the commands that have begun, in the order of `cmds`. */
+  cmd_logs: v.optional(v.nullable(v.array(v.object({ log: v.string(), err_log: v.string() })))),
   timeout: v.nullable(v.number()),
   notify: v.boolean(),
   created: v.string(),
@@ -129,6 +131,8 @@ export const jobMethods = {
         v.object({
           jid: v.number(),
           status: jobStatus,
+          /** Of a setup job, from 1: it has an entry for each command that has begun. */
+          command: v.optional(v.number()),
           log: v.nullable(v.string()),
           err_log: v.nullable(v.string()),
           /** One that is null was deleted by [retention]. */

@@ -2,6 +2,10 @@
 import * as v from "valibot";
 import { mutates, reads } from "../method.ts";
 import { problemSchema } from "../problem.ts";
+import { command, timeoutSeconds, warningSchema } from "./job.ts";
+
+/** Of one setup job. */
+export const SETUP_COMMANDS_MAX = 1_000;
 
 const addr = v.pipe(v.string(), v.minLength(1), v.maxLength(300));
 const className = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
@@ -10,6 +14,7 @@ const classes = v.pipe(v.array(className), v.maxLength(1_000));
 
 export const machineSchema = v.object({
   addr: v.string(),
+  /** "": in none, as long as it is set up. */
   class: v.string(),
   state: v.picklist(["free", "busy", "quarantined", "unreachable"]),
   running: v.nullable(v.number()),
@@ -35,6 +40,27 @@ export const machineMethods = {
     v.object({ moved: v.array(v.string()), missing: v.array(v.string()) }),
   ),
   "machine.restore": mutates(v.object({ addrs }), failedMachines),
+  /** One setup job for each machine, in their order: the ids are first … first + count - 1. */
+  "machine.setup": mutates(
+    v.pipe(
+      v.object({
+        addrs,
+        /** The machines that are in the class when the request comes, in the place of `addrs`. */
+        existing: v.boolean(),
+        /** What they join when all commands have succeeded; null: nothing. */
+        class: v.nullable(className),
+        cmds: v.pipe(v.array(command), v.minLength(1), v.maxLength(SETUP_COMMANDS_MAX)),
+        /** For all commands of a machine together. */
+        timeout: timeoutSeconds,
+        /** Seconds between the starts on one machine and the next. */
+        stagger: v.pipe(v.number(), v.minValue(0), v.maxValue(365 * 86_400)),
+        notify: v.boolean(),
+      }),
+      v.check((setup) => (setup.existing ? setup.class !== null && setup.addrs.length === 0 : setup.addrs.length > 0), "machines"),
+    ),
+    /** Warnings: "placeholder-undefined". */
+    v.object({ first: v.number(), count: v.number(), warnings: v.array(warningSchema) }),
+  ),
   /** Tries to reach each machine now; none named: all. */
   "machine.check": reads(
     v.object({ addrs }),
