@@ -13,6 +13,7 @@ async function main(argv: readonly string[]): Promise<number> {
     // A compiled program has its modules inside; otherwise Bun is the program and this file its script.
     executable: Bun.main.startsWith("/$bunfs/") ? [process.execPath] : [process.execPath, Bun.main],
     serve: async (options, reread) => (await import("./daemon/serve.ts")).serve(options, reread, await noticeWords()),
+    offline: async (task) => (await import("./offline/offline.ts")).runOffline(task),
   });
 }
 

@@ -2,6 +2,7 @@
 import type { Client } from "../client/client.ts";
 import { formatAddress } from "../config/address.ts";
 import { type ClientOptions, resolveClientOptions, type SharedFlags, type Surroundings } from "../config/client-options.ts";
+import type { OfflineOutcome, OfflineTask } from "../config/offline-task.ts";
 import type { ServeOptions } from "../config/serve-options.ts";
 import type { ServeOutcome } from "../config/serve-outcome.ts";
 import { VERSION } from "../config/version.ts";
@@ -11,12 +12,16 @@ import type { Output } from "./output.ts";
 /** @param reread the options as they would be now: the same flags, and config.toml as it has become */
 export type Serve = (options: ServeOptions, reread: () => Promise<ServeOptions>) => Promise<ServeOutcome>;
 
+/** Works on the files of the state, without a server. */
+export type Offline = (task: OfflineTask) => Promise<OfflineOutcome>;
+
 export interface Context {
   readonly output: Output;
   readonly surroundings: Surroundings;
   /** The flags that lead to the server. */
   readonly shared: SharedFlags;
   readonly serve: Serve;
+  readonly offline: Offline;
   /** What is to be said when the server starts: set by the old way of calling it. */
   readonly notes: readonly string[];
   /** What starts this program again: the executable, and a script when it is not compiled. */

@@ -16,6 +16,9 @@ export const root: Group = {
     { name: "serve", summary: "Run the server", load: async () => (await import("./serve.ts")).serve },
     { name: "stop", summary: "Stop the server; running jobs go on", load: async () => (await import("./server.ts")).stop },
     { name: "completions", summary: "Script for TAB in your shell", load: async () => (await import("./completions.ts")).completions },
+    { name: "check", summary: "Verify the state directory, without a server", load: async () => (await import("./offline.ts")).check },
+    { name: "state", summary: "Move the server's state between hosts, as TOML", load: async () => (await import("./offline.ts")).state },
+    { name: "import", summary: "Bring in what the old jobserver knew", load: async () => (await import("./offline.ts")).importOld },
     { name: "link", summary: "Make the symlink `j` to this executable", load: async () => (await import("./server.ts")).link },
   ],
 };

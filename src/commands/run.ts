@@ -1,6 +1,6 @@
 /** From a command line to an exit code: parse, call, and put every error into words. Nothing here ends the process. */
 import type { Environment } from "../config/paths.ts";
-import { type Context, createContext, type Serve } from "./context.ts";
+import { type Context, createContext, type Offline, type Serve } from "./context.ts";
 import { UsageError } from "./failure.ts";
 import { isOldCall, readOldCall } from "./old-call.ts";
 import { createOutput, type Output } from "./output.ts";
@@ -12,6 +12,7 @@ export interface Program {
   /** The working directory. */
   readonly folder: string;
   readonly serve: Serve;
+  readonly offline: Offline;
   /** By the name `j`: then the words are never the old call of the server. */
   readonly calledAsClient: boolean;
   /** What starts this program again: the executable, and a script when it is not compiled. */
@@ -78,6 +79,7 @@ function contextParts(
     surroundings: { environment: program.environment, folder: program.folder },
     shared: { address, stateDir, config },
     serve: program.serve,
+    offline: program.offline,
     executable: program.executable,
     givenFlags: [...parsed.flags.keys()],
   };

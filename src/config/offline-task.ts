@@ -39,11 +39,15 @@ export type OfflineTask =
       readonly namedKnownHosts: boolean;
     };
 
+export interface OfflineReports {
+  readonly imported: ImportReport;
+  readonly exported: ExportReport;
+  readonly "state-imported": StateImportReport;
+  readonly checked: CheckReport;
+}
+
 export type OfflineOutcome =
-  | { readonly kind: "imported"; readonly report: ImportReport }
-  | { readonly kind: "exported"; readonly report: ExportReport }
-  | { readonly kind: "state-imported"; readonly report: StateImportReport }
-  | { readonly kind: "checked"; readonly report: CheckReport }
+  | { readonly [K in keyof OfflineReports]: { readonly kind: K; readonly report: OfflineReports[K] } }[keyof OfflineReports]
   | OfflineFailure;
 
 export interface OfflineFailure {
@@ -67,7 +71,7 @@ export interface ImportReport {
   readonly machines: NameReport;
   readonly variables: NameReport;
   /** null: no id at all. */
-  readonly ids: { readonly first: number; readonly last: number; /** Added to each. */ readonly shift: number } | null;
+  readonly ids: { readonly first: number; readonly last: number /** Added to each. */; readonly shift: number } | null;
   readonly nextId: number;
   /** Jobs that waited there and are held here. */
   readonly held: readonly { readonly first: number; readonly last: number }[];

@@ -6,12 +6,12 @@
  */
 import { readFileSync } from "node:fs";
 import type { ImportReport, NameReport, OfflineOutcome, OfflineTask } from "../config/offline-task.ts";
-import { addCounts, countedAs } from "../core/apply-job.ts";
 import { applyAll } from "../core/apply.ts";
+import { addCounts } from "../core/apply-job.ts";
 import type { Event } from "../core/event.ts";
 import type { Job } from "../core/job.ts";
-import { IntMap } from "../core/persistent-map.ts";
-import { type AnsweredRequest, EMPTY_STATE, machineAt, type State } from "../core/state.ts";
+import type { IntMap } from "../core/persistent-map.ts";
+import { type AnsweredRequest, machineAt, type State } from "../core/state.ts";
 import type { Store } from "../store/store.ts";
 import { OfflineError, unreadable } from "./failure.ts";
 import { putState, withStore } from "./new-state.ts";
@@ -19,6 +19,7 @@ import { convert, type Imported, rangesOf, type Sorted } from "./old-snapshot/co
 import { BadSnapshot } from "./old-snapshot/message.ts";
 import { OldFiles } from "./old-snapshot/old-logs.ts";
 import { type OldSnapshot, readOldSnapshot } from "./old-snapshot/snapshot.ts";
+import { type PastState, readPast } from "./past-state.ts";
 
 type ImportTask = Extract<OfflineTask, { readonly kind: "import" }>;
 
@@ -34,16 +35,18 @@ export async function importOldSnapshot(task: ImportTask): Promise<OfflineOutcom
   const bytes = readFile(task.file);
   const old = readSnapshot(bytes, task.file);
   const sha256 = new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
-  const report = await withStore(task, async (store): Promise<ImportReport> => {
-    const { state } = store;
-    await refuseKnown(store, { old, sha256, file: task.file });
+  const work = async (past: PastState, store: Store | null): Promise<ImportReport> => {
+    const { state } = past;
+    await refuseKnown(past, { old, sha256, file: task.file });
     const shift = shiftFor(state, old);
     if (old.nextId + shift > ID_MAX) throw new OfflineError("too-many-ids", { file: task.file, last: String(old.nextId - 1) });
     const imported = convert(old, { shift, files: new OldFiles(task.logs), now: Date.now() });
     const taken = takenFrom(state, imported, task.withMachines);
-    if (!task.dryRun) await putState(store, joined(state, { imported, taken, mark: markOf(sha256, shift, imported) }));
+    if (store !== null) await putState(store, joined(state, { imported, taken, mark: markOf(sha256, shift, imported) }));
     return reportOf(task, { old, imported, taken, shift, state });
-  });
+  };
+  // A dry run looks without the lock, and writes nothing, not even the folder.
+  const report = task.dryRun ? await work(await readPast(task.stateDir), null) : await withStore(task, (store) => work(store, store));
   return { kind: "imported", report };
 }
 
@@ -71,8 +74,7 @@ interface Known {
 }
 
 /** The same file, or jobs that came in with another one: they would be here twice. */
-async function refuseKnown(store: Store, { old, sha256, file }: Known): Promise<void> {
-  const marks = [...store.state.requests.keys()].flatMap((id) => MARK.exec(id) ?? []);
+async function refuseKnown(store: PastState, { old, sha256, file }: Known): Promise<void> {
   const shifts = new Set<number>();
   for (const id of store.state.requests.keys()) {
     const mark = MARK.exec(id);
@@ -80,7 +82,6 @@ async function refuseKnown(store: Store, { old, sha256, file }: Known): Promise<
     if (mark[1] === sha256) throw new OfflineError("imported-before", { file });
     shifts.add(Number(mark[2]));
   }
-  if (marks.length === 0) return;
   const some = old.tasks.slice(0, JOBS_COMPARED_MAX);
   for (const shift of shifts) {
     const ids = some.map((task) => task.jid + shift);
@@ -89,7 +90,8 @@ async function refuseKnown(store: Store, { old, sha256, file }: Known): Promise<
       const job = store.state.jobs.get(task.jid + shift) ?? past.get(task.jid + shift);
       return job !== undefined && isSame(job, task);
     });
-    if (same.length > 0) throw new OfflineError("later-snapshot", { file, jobs: String(same.length), jid: String((same[0]?.jid ?? 0) + shift) });
+    if (same.length > 0)
+      throw new OfflineError("later-snapshot", { file, jobs: String(same.length), jid: String((same[0]?.jid ?? 0) + shift) });
   }
 }
 
@@ -178,14 +180,12 @@ interface Reported {
 
 function reportOf(task: ImportTask, { old, imported, taken, shift, state }: Reported): ImportReport {
   const { jobs, matrices, tags } = imported;
-  const counts: Record<string, number> = {};
-  for (const job of jobs) counts[countedAs(job.state.kind)] = (counts[countedAs(job.state.kind)] ?? 0) + 1;
   const last = Math.max(-1, ...[jobs, matrices, tags].map((list) => lastId(list)));
   const firsts = [jobs[0]?.jid, matrices[0]?.id, tags[0]?.id].filter((id) => id !== undefined);
   return {
     dryRun: task.dryRun,
     file: task.file,
-    jobs: counts,
+    jobs: { ...addCounts(jobs) },
     forgotten: imported.forgotten,
     matrices: matrices.length,
     tags: tags.length,
@@ -201,9 +201,4 @@ function reportOf(task: ImportTask, { old, imported, taken, shift, state }: Repo
 function lastId(list: readonly ({ readonly jid: number } | { readonly id: number })[]): number {
   const last = list[list.length - 1];
   return last === undefined ? -1 : "jid" in last ? last.jid : last.id;
-}
-
-/** Is there anything that another state could not take the place of? */
-export function isEmpty(state: State): boolean {
-  return state.nextId === EMPTY_STATE.nextId && state.machines.size === 0 && state.variables.size === 0;
 }

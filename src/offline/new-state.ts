@@ -3,8 +3,8 @@
  * server leaves it, with the past in its history blocks and both generations of the snapshot of the new state.
  */
 import { apply } from "../core/apply.ts";
-import { violations } from "../core/invariants.ts";
 import type { Event } from "../core/event.ts";
+import { violations } from "../core/invariants.ts";
 import type { State } from "../core/state.ts";
 import { openStore } from "../store/recovery.ts";
 import type { Store } from "../store/store.ts";

@@ -1,10 +1,11 @@
 /** A snapshot of the old system as what it adds to our state: every id moved by the same amount, nothing of ours touched. */
-import { addCounts } from "../../core/apply-job.ts";
+
 import { isClassName, isMachineName } from "../../core/address.ts";
+import { addCounts } from "../../core/apply-job.ts";
 import { type JidRange, withJid } from "../../core/jid-ranges.ts";
 import type { Job, JobSpec } from "../../core/job.ts";
-import { isVariableName } from "../../core/names.ts";
 import { cellVariables, type Matrix } from "../../core/matrix.ts";
+import { isVariableName } from "../../core/names.ts";
 import { substitute } from "../../core/placeholders.ts";
 import type { Tag } from "../../core/state.ts";
 import { oldCommandLine, specOf, stateOf } from "./job.ts";

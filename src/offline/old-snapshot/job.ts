@@ -2,8 +2,9 @@
  * A job of the old system as one of ours. What had ended has ended the same way. What waited is held, so that nothing
  * starts by itself; what was under way is canceled with the reason, because nobody can tell any more what became of it.
  */
-import { isVariableName } from "../../core/names.ts";
+
 import type { CopiedResults, EndedState, FailedState, HeldState, JobSpec, RetryPolicy, Run } from "../../core/job.ts";
+import { isVariableName } from "../../core/names.ts";
 import { placeholderNames, substitute } from "../../core/placeholders.ts";
 import { type Problem, problem } from "../../core/problem.ts";
 import { signalName } from "../../core/signal.ts";
@@ -49,9 +50,11 @@ export function stateOf(task: OldTask, jid: number, files: OldFiles): HeldState 
     case "unknown":
       return canceled(task, runFor(task, jid, files, 0), imported(state.kind === "running" ? "running" : "of unknown state"));
     case "checking":
-      return task.copyTo === null ? done(task, jid, files, null) : notCopied(task, jid, files, imported("about to be copied"));
+      return task.copyTo === null
+        ? done(task, jid, files, null)
+        : notCopied(task, jid, files, { cause: imported("about to be copied"), prefix: null });
     case "copying":
-      return notCopied(task, jid, files, imported("being copied"), state.prefix);
+      return notCopied(task, jid, files, { cause: imported("being copied"), prefix: state.prefix });
     case "done":
       return done(task, jid, files, state.prefix);
     case "error":
@@ -75,7 +78,8 @@ function resultsOf({ copyTo }: OldTask, jid: number, files: OldFiles, prefix: st
 
 function failed(task: OldTask, jid: number, files: OldFiles, error: { readonly message: string; readonly command: number }): FailedState {
   const { message, command } = error;
-  if (/copying results failed/i.test(message)) return notCopied(task, jid, files, problem("imported", { message }));
+  if (/copying results failed/i.test(message))
+    return notCopied(task, jid, files, { cause: problem("imported", { message }), prefix: null });
   const { exitCode, cause } = failureOf(task, message);
   const run = runFor(task, jid, files, command);
   return { kind: "failed", run, ...times(task), exitCode, prefixes: [], problem: cause, resultsNotCopied: false };
@@ -97,8 +101,14 @@ function failureOf(task: OldTask, message: string): { readonly exitCode: number;
   return { exitCode: EXIT_NOT_STARTED, cause: problem("imported", { message }) };
 }
 
+interface NotCopied {
+  readonly cause: Problem;
+  /** null: the log may name it. */
+  readonly prefix: string | null;
+}
+
 /** It exited with 0; `j job cpresults` can still fetch what it named. */
-function notCopied(task: OldTask, jid: number, files: OldFiles, cause: Problem, prefix: string | null = null): FailedState {
+function notCopied(task: OldTask, jid: number, files: OldFiles, { cause, prefix }: NotCopied): FailedState {
   const run = runFor(task, jid, files, task.cmds.length - 1);
   const named = prefix ?? files.printedResults(run.log);
   const prefixes = named === null ? [] : [named];

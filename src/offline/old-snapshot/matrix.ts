@@ -3,7 +3,7 @@
  * and neither their order nor the repeats: its own are those that its command names or that have several values, in
  * the order in which the command names them, and the repeats are counted.
  */
-import { type Matrix, type MatrixKey } from "../../core/matrix.ts";
+import type { Matrix, MatrixKey } from "../../core/matrix.ts";
 import { placeholderNames } from "../../core/placeholders.ts";
 import type { OldMatrix, OldTask } from "./snapshot.ts";
 

@@ -74,17 +74,14 @@ export function readOldSnapshot(bytes: Uint8Array): OldSnapshot {
   const file = Message.read(bytes, "the file");
   const nextId = file.number(5);
   if (nextId === null) throw new BadSnapshot("it has no next id: it was cut, or is something else");
-  const tasks = file.messages(3, "a job").map((entry) => readTask(valueOf(entry, "a job")));
-  const matrices = file.messages(4, "a matrix").map((entry) => readMatrix(valueOf(entry, "a matrix")));
+  const tasks = file.messages(3, "a job").map((entry) => readTask(entryValue(entry, "a job")));
+  const matrices = file.messages(4, "a matrix").map((entry) => readMatrix(entryValue(entry, "a matrix")));
   const tags = file
     .messages(6, "a tag")
-    .map((entry): OldTag => ({ id: entry.number(1) ?? 0, jids: [...valueOf(entry, "a tag").numbers(1)].sort(ascending) }));
-  checkIds(
-    [...tasks.map((task) => task.jid), ...matrices.map((matrix) => matrix.id), ...tags.map((tag) => tag.id)],
-    nextId,
-  );
+    .map((entry): OldTag => ({ id: entry.number(1) ?? 0, jids: [...entryValue(entry, "a tag").numbers(1)].sort(ascending) }));
+  checkIds([...tasks.map((task) => task.jid), ...matrices.map((matrix) => matrix.id), ...tags.map((tag) => tag.id)], nextId);
   return {
-    machines: new Map(file.messages(1, "a machine").map((entry) => [entry.text(1) ?? "", valueOf(entry, "a machine").requiredText(1)])),
+    machines: new Map(file.messages(1, "a machine").map((entry) => [entry.text(1) ?? "", entryValue(entry, "a machine").requiredText(1)])),
     variables: textMap(file, 2),
     tasks: tasks.sort((a, b) => a.jid - b.jid),
     matrices: matrices.sort((a, b) => a.id - b.id),
@@ -156,7 +153,7 @@ function readState(state: Message): OldState {
 }
 
 function readMatrix(matrix: Message): OldMatrix {
-  const variables = matrix.messages(5, "a matrix").map((entry) => [entry.text(1) ?? "", valueOf(entry, "a matrix").texts(1)] as const);
+  const variables = matrix.messages(5, "a matrix").map((entry) => [entry.text(1) ?? "", entryValue(entry, "a matrix").texts(1)] as const);
   return {
     id: matrix.requiredNumber(1),
     cmd: matrix.requiredText(2),
@@ -168,7 +165,7 @@ function readMatrix(matrix: Message): OldMatrix {
 }
 
 /** An entry of a map leaves out what is empty. */
-function valueOf(entry: Message, what: string): Message {
+function entryValue(entry: Message, what: string): Message {
   return entry.message(2, what) ?? Message.read(new Uint8Array(), what);
 }
 
