@@ -38,12 +38,18 @@ export class SweepTally {
   /** null: nothing was done. */
   words(): string | null {
     const parts = [
-      ...(this.compressedLogs === 0 ? [] : [`compressed ${this.compressedLogs} logs, ${this.bytesBefore} bytes to ${this.bytesAfter}`]),
+      ...(this.compressedLogs === 0
+        ? []
+        : [`compressed ${counted(this.compressedLogs, "log")}, ${this.bytesBefore} bytes to ${this.bytesAfter}`]),
       ...(this.deletedLogs === 0
         ? []
-        : [`deleted ${this.deletedLogs} logs, ${this.deletedBytes} bytes, of jobs ${this.lowestJid} to ${this.highestJid}`]),
-      ...(this.forgottenJobs === 0 ? [] : [`forgot ${this.forgottenJobs} jobs`]),
+        : [`deleted ${counted(this.deletedLogs, "log")}, ${this.deletedBytes} bytes, of jobs ${this.lowestJid} to ${this.highestJid}`]),
+      ...(this.forgottenJobs === 0 ? [] : [`forgot ${counted(this.forgottenJobs, "job")}`]),
     ];
     return parts.length === 0 ? null : parts.join("; ");
   }
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

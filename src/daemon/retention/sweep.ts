@@ -63,7 +63,7 @@ export class Sweep {
       const tally = this.tally.words();
       if (tally !== null) log.info(`retention: ${tally}`);
       if (this.tally.firstFailure !== null)
-        log.warn(`retention: ${this.tally.failures} logs were left as they are: ${this.tally.firstFailure}`);
+        log.warn(`retention: logs left as they are because of errors: ${this.tally.failures}, the first: ${this.tally.firstFailure}`);
     }
   }
 

@@ -118,7 +118,7 @@ describe("retention", () => {
     expect(existsSync(`${past.log(jid)}.err`)).toBe(true);
     await past.sweep({ compressLogsAfterSeconds: days(7) });
     expect(statSync(compressed).ino).toBe(after.ino);
-    expect(past.said).toEqual([expect.stringMatching(/^info: retention: compressed 1 logs, 17000 bytes to \d+$/)]);
+    expect(past.said).toEqual([expect.stringMatching(/^info: retention: compressed 1 log, 17000 bytes to \d+$/)]);
   });
 
   test("goes on where a crash cut compressing short, and never replaces a file of another's", async () => {
