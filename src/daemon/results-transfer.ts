@@ -22,6 +22,7 @@ import { COMPRESSED_SUFFIX, logPathsOf, presentLog } from "./job-logs.ts";
 import type { DaemonLog } from "./log.ts";
 import { describe, faultOf } from "./log-words.ts";
 import { copiedResults, provenanceOf, type Results } from "./results.ts";
+import type { TransferRequest, Transferred } from "./transferred.ts";
 
 export interface ResultsTransferOptions {
   readonly state: () => State;
@@ -31,28 +32,6 @@ export interface ResultsTransferOptions {
   readonly queue: Pick<CopyQueue, "run">;
   readonly now: () => number;
   readonly log: DaemonLog;
-}
-
-export interface TransferRequest {
-  readonly jid: number;
-  /** Absolute, may hold placeholders. */
-  readonly to: string;
-  readonly mode: "copy" | "move";
-  /** Nobody waits any more: what has not begun to be put in place is given up. */
-  readonly signal: AbortSignal;
-}
-
-/** What became of one job. */
-export interface Transferred {
-  /** In TO; null: it has none there. */
-  readonly resultsPath: string | null;
-  readonly log: string | null;
-  readonly errLog: string | null;
-  /** Results, without logs. */
-  readonly fileCount: number;
-  readonly bytes: number;
-  /** What could not be done; the rest was. */
-  readonly problems: readonly Problem[];
 }
 
 const NOTHING: Transferred = { resultsPath: null, log: null, errLog: null, fileCount: 0, bytes: 0, problems: [] };

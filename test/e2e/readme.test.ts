@@ -48,6 +48,8 @@ const SEEN: Readonly<Record<string, RegExp>> = {
   "j job matrix csv 3": /^jid,SIZE,MODE,status,machine,duration,results_path\n4,1,fast,done,/,
   "j job log 0": /\/logs\/0-/,
   "j job log -t 0": /RESULTS: out-0/,
+  "j job cpresults 'copies/{JID}' 0-2": /Job 2: .*\/copies\/2\/out-2.txt \(1 file/,
+  "j job mvresults archive 0": /^Job 0: .*\/archive\/out-0.txt /,
   "j job why last": /no machine in class "huge"/,
   "j var ls": /PASSWORD +\(secret\)/,
   "j job ls --json": /^\[\{/,

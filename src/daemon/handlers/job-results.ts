@@ -4,8 +4,9 @@ import { RequestError } from "../../protocol/error.ts";
 import type { WireTaken } from "../../protocol/methods/job-results.ts";
 import type { Params, Result } from "../../protocol/methods.ts";
 import { COPIES_MAX } from "../copier/copy-queue.ts";
-import { secretNamed, type Transferred, undefinedNames } from "../results-transfer.ts";
+import { secretNamed, undefinedNames } from "../results-transfer.ts";
 import type { Handlers, StreamContext } from "../server/handler.ts";
+import type { Transferred } from "../transferred.ts";
 import { wireProblem } from "../views/job.ts";
 import type { Services } from "./services.ts";
 

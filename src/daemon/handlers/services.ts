@@ -6,7 +6,7 @@ import type { Condition } from "../condition.ts";
 import type { Engine } from "../engine.ts";
 import type { JobBook } from "../job-book.ts";
 import type { TestedHook } from "../notify/notifications.ts";
-import type { TransferRequest, Transferred } from "../results-transfer.ts";
+import type { TransferRequest, Transferred } from "../transferred.ts";
 
 export interface Services {
   readonly engine: Engine;
