@@ -22,8 +22,9 @@ export async function pageLogs(
   const places = logs.map((log) => presentPath(log.path));
   const isZipped = flags.decompress || places.some((path) => path !== null && isCompressed(path));
   const program = pagerPath(isZipped ? "zless" : "less", surroundings.environment["PATH"] ?? "");
-  using fetched = new FetchedLogs(client);
+  // In this order: signals are still caught while the copies are removed.
   using signals = new CaughtSignals();
+  using fetched = new FetchedLogs(client);
   const paths: string[] = [];
   // Of a setup job, which has several logs, all come in one.
   const asked = new Set<number>();
