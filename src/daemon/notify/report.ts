@@ -54,6 +54,8 @@ const ERROR_LINES_MAX = 50;
 const ERROR_LINE_CHARACTERS_MAX = 300;
 /** Of one value of a job, of which a command may have 64 KiB. */
 const TEXT_CHARACTERS_MAX = 1_000;
+/** Of one list of a job or matrix: a matrix may have thousands of values. */
+const LIST_ITEMS_MAX = 100;
 /** Of all details together; events beyond it count as left out. */
 const DETAIL_CHARACTERS_MAX = 500_000;
 /** A larger matrix is not looked through for its retries. */
@@ -158,7 +160,7 @@ function isFailure({ kind }: Notice): boolean {
 
 function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === "string") return change(value);
-  if (Array.isArray(value)) return value.map((item) => mapTexts(item, change));
+  if (Array.isArray(value)) return value.slice(0, LIST_ITEMS_MAX).map((item) => mapTexts(item, change));
   if (typeof value !== "object" || value === null) return value;
   // A variable's name is a word; its value is anybody's text.
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapTexts(item, change)]));

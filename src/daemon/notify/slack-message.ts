@@ -42,7 +42,9 @@ function body(report: Report, options: SlackOptions): string[] {
   const machines = report.events.filter((event) => "machine" in event);
   const jobs = report.events.filter((event) => "job" in event);
   const failures = jobs.filter(({ kind }) => kind === "job-failed" || kind === "job-unknown");
-  const others = jobs.filter((event) => !failures.includes(event));
+  const ended = new Set(jobs.flatMap(({ kind, job }) => (kind === "job-running" ? [] : [job.jid])));
+  // That one started is no news beside its end.
+  const others = jobs.filter((event) => !failures.includes(event) && !(event.kind === "job-running" && ended.has(event.job.jid)));
   const failed = (report.counts["job-failed"] ?? 0) + (report.counts["job-unknown"] ?? 0);
   const rest = countOf(report.counts, OTHERS);
   const lines = [
@@ -51,7 +53,7 @@ function body(report: Report, options: SlackOptions): string[] {
     ...byMatrixLines(report.byMatrix),
     ...named(failures, (event) => jobLine(event, options), failed),
     // Of a mass of completions the counts say all.
-    ...(rest <= NAMED_MAX ? others.map((event) => jobLine(event, options)) : []),
+    ...(rest <= NAMED_MAX ? others.map((event) => `• ${jobLine(event, options)}`) : []),
   ];
   if (report.unsent > 0) lines.push(`${counted(report.unsent, "earlier event")} could not be sent.`);
   if (report.kind === "summary") {
