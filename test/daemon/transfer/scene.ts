@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { type CopiedResults, type Job, runOf } from "../../../src/core/job.ts";
 import { problem } from "../../../src/core/problem.ts";
 import { CopyQueue } from "../../../src/daemon/copier/copy-queue.ts";
-import type { TransferRequest, Transferred } from "../../../src/daemon/results-transfer.ts";
+import type { TransferRequest, Transferred } from "../../../src/daemon/transferred.ts";
 import { Assembly, type AssemblyOptions } from "../assembly.ts";
 
 export type Files = Readonly<Record<string, string>>;
