@@ -43,10 +43,10 @@ function typedCommand(argv: readonly string[], environment: Surroundings["enviro
   if (quoting === "none") return wordsAlone(words);
   if (quoting === "base64") return wordsAlone(words.map((word) => Buffer.from(word, "base64").toString("utf8")));
   const style = quoting === "fish" ? "fish" : "posix";
-  const valueOf = (name: string): string | undefined => environment[name];
-  const typed = readTypedCommand(words.join(" "), style, valueOf);
+  const variable = (name: string): string | undefined => environment[name];
+  const typed = readTypedCommand(words.join(" "), style, variable);
   // zsh keeps what stands before the command apart from its words.
-  return line === undefined ? typed : { ...typed, assignments: readTypedCommand(line, style, valueOf).assignments };
+  return line === undefined ? typed : { ...typed, assignments: readTypedCommand(line, style, variable).assignments };
 }
 
 function wordsAlone(words: readonly string[]): TypedCommand {

@@ -20,9 +20,9 @@ interface Token {
   readonly text: string;
 }
 
-/** The last simple command of the text. @param valueOf of a variable of the environment */
-export function readTypedCommand(text: string, quoting: Quoting, valueOf: (name: string) => string | undefined): TypedCommand {
-  const tokens = new Scanner(text, quoting, valueOf).tokens();
+/** The last simple command of the text. @param variable of a variable of the environment */
+export function readTypedCommand(text: string, quoting: Quoting, variable: (name: string) => string | undefined): TypedCommand {
+  const tokens = new Scanner(text, quoting, variable).tokens();
   const words = withoutRedirections(tokens.slice(tokens.findLastIndex(({ kind }) => kind === "end") + 1).map((token) => token.text));
   const current = words.pop() ?? "";
   const assignments: Record<string, string> = {};
@@ -56,7 +56,7 @@ class Scanner {
   constructor(
     private readonly text: string,
     private readonly quoting: Quoting,
-    private readonly valueOf: (name: string) => string | undefined,
+    private readonly variable: (name: string) => string | undefined,
   ) {}
 
   /** The last one is the word at the cursor. */
@@ -98,7 +98,7 @@ class Scanner {
   /** After a `$`: the value when it is a name of the environment, else the text itself. */
   #variable(): string {
     const match = /^(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})/.exec(this.text.slice(this.#at));
-    const value = match === null ? undefined : this.valueOf(match[1] ?? match[2] ?? "");
+    const value = match === null ? undefined : this.variable(match[1] ?? match[2] ?? "");
     if (match === null || value === undefined) return "$";
     this.#at += match[0].length;
     return value;

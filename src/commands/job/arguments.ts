@@ -23,7 +23,7 @@ export const addArguments = {
     valueHint: "T",
     description: "Stop it after 90s, 15m, 1h34m or 2d; a bare number is minutes [default: never]",
   },
-  tag: { type: "string", valueHint: "ID", description: "Put it in a tag" },
+  tag: { type: "string", valueHint: "ID", completes: "tag", description: "Put it in a tag" },
   notify: { type: "boolean", description: "Notify when it ends" },
 } as const satisfies ArgumentsDefinition;
 
@@ -71,6 +71,9 @@ export const waitArguments = {
 export const whyArguments = ids;
 
 export const takeResultsArguments = {
-  to: { type: "positional", description: "Folder on the server's host; it is made when it is not there, and may hold placeholders as {JID}" },
+  to: {
+    type: "positional",
+    description: "Folder on the server's host; it is made when it is not there, and may hold placeholders as {JID}",
+  },
   ...ids,
 } as const satisfies ArgumentsDefinition;

@@ -10,7 +10,7 @@ export function bashScript({ name, program }: ScriptParts): string {
   return `# Completion of ${name} for bash. In ~/.bashrc:  source <(${name} completions --bash)
 ${complete}() {
   local -a program=(${program.map(shellWord).join(" ")})
-  local text=\${COMP_LINE:0:COMP_POINT} said line value before current files=4
+  local text=\${COMP_LINE:0:COMP_POINT} said line value quoted before current files=4
   COMPREPLY=()
   # What was installed, else what the name stands for: never what merely lies in this folder.
   if [[ ! -x \${program[0]} ]]; then
@@ -28,11 +28,16 @@ ${complete}() {
       continue
     fi
     value=\${line%%$'\\t'*}
-    [[ $value == "$before$2"* ]] || continue
+    [[ $value == "$before"* ]] || continue
     value=\${value#"$before"}
+    printf -v quoted %q "$value"
+    [[ $value == "$2"* || $quoted == "$2"* ]] || continue
     # Within an open quote it goes in as it is: it holds neither quotes nor anything that a shell expands.
-    [[ $current == [\\"\\']* ]] || printf -v value %q "$value"
-    COMPREPLY+=("$value")
+    if [[ $current == [\\"\\']* ]]; then
+      COMPREPLY+=("$value")
+    else
+      COMPREPLY+=("$quoted")
+    fi
   done <<<"$said"
   if ((\${#COMPREPLY[@]} > 0)); then
     compopt -o nosort 2>/dev/null

@@ -7,7 +7,6 @@ export function zshScript({ name, program }: ScriptParts): string {
   return `#compdef ${name}
 # Completion of ${name} for zsh. In ~/.zshrc:  source <(${name} completions --zsh)
 ${complete}() {
-  emulate -L zsh
   local line value files=4
   local -a program offers said
   program=(${program.map(shellWord).join(" ")})
@@ -26,7 +25,7 @@ ${complete}() {
     [[ -n $value ]] || continue
     # _describe parts value and description at the first colon.
     if [[ $line == *$'\\t'* ]]; then
-      offers+=("\${value//:/\\\\:}:\${line#*$'\\t'}")
+      offers+=("\${value//:/\\\\:}:\${\${line#*$'\\t'}//\\\\/\\\\\\\\}")
     else
       offers+=("\${value//:/\\\\:}")
     fi
