@@ -8,14 +8,17 @@ import { join } from "node:path";
 import type { ClassOptions, ServeOptions } from "../config/serve-options.ts";
 import { DEFAULT_LIMITS, type Fact, type Limits, type NewRun } from "../core/command.ts";
 import { commandsOf, type Job, type Run, runOf } from "../core/job.ts";
+import { NO_CLASS } from "../core/machine.ts";
 import type { Effect } from "../core/react.ts";
 import type { RetryLimits } from "../core/retry.ts";
+import { machineAt, type State } from "../core/state.ts";
 import type { Store } from "../store/store.ts";
 import { CopyQueue } from "./copier/copy-queue.ts";
 import { DispatchGate } from "./dispatch-gate.ts";
 import { type Change, Engine } from "./engine.ts";
 import { Fleet } from "./fleet.ts";
 import { JobBook } from "./job-book.ts";
+import { logPathsOf } from "./job-logs.ts";
 import type { DaemonLog } from "./log.ts";
 import { logName, STDERR_SUFFIX } from "./log-name.ts";
 import { describe, faultOf } from "./log-words.ts";
@@ -230,7 +233,8 @@ export class Daemon {
 
   /**
    * Random, so that no run id is ever drawn twice; the log is named after the masked command. What a file of that name
-   * holds is of another server, or of an earlier life of this one; an empty one is what a refused start leaves.
+   * holds is of another server, or of an earlier life of this one; an empty one is what a refused start leaves. The
+   * commands of a setup job have a log each, also when two of them are alike.
    */
   private newRun({ state, job, machine, command }: Parameters<NewRun>[0]): Run {
     const runId = randomBytes(8).toString("hex");
@@ -240,8 +244,9 @@ export class Daemon {
       return { log, errLog: `${log}${STDERR_SUFFIX}` };
     };
     const plain = paths("");
-    const taken = [plain.log, plain.errLog].some((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0);
-    return { runId, machine, ...this.fleet.placeFor(machine, job.spec.class), ...(taken ? paths(runId) : plain) };
+    const isEarlier = command > 0 && logPathsOf(job).includes(plain.log);
+    const taken = isEarlier || [plain.log, plain.errLog].some((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0);
+    return { runId, machine, ...this.fleet.placeFor(machine, placeClass(state, job)), ...(taken ? paths(runId) : plain) };
   }
 
   private makeFleet(observe: (fact: Fact) => Promise<void>): Fleet {
@@ -295,6 +300,12 @@ export class Daemon {
       this.options.log.warn(`run directories of ended jobs were not removed: ${faultOf(error)}`);
     }
   }
+}
+
+/** Whose settings say where the job runs: a machine that joins no class by its setup job is set up as the class it is in says. */
+function placeClass(state: State, { spec }: Job): string {
+  if (spec.kind === "job" || spec.class !== NO_CLASS) return spec.class;
+  return machineAt(state, spec.machine)?.class ?? NO_CLASS;
 }
 
 /** Machines that are no longer in the pool. */

@@ -6,8 +6,10 @@ import { type Job, logsOf, runOf } from "../core/job.ts";
 export const COMPRESSED_SUFFIX = ".gz";
 
 /** Every log that the record of the job names, as it was named when it was written. None: it never started. */
-export function logPathsOf(job: Job): readonly string[] {
-  const run = runOf(job.state);
+export function logPathsOf({ state }: Job): readonly string[] {
+  // A setup job may wait with some of its commands behind it.
+  if (state.kind === "waiting" || state.kind === "held") return (state.step?.earlier ?? []).flatMap(({ log, errLog }) => [log, errLog]);
+  const run = runOf(state);
   return run === null ? [] : logsOf(run);
 }
 
