@@ -2,6 +2,7 @@
  * SIGHUP: config.toml is read again, and what can change while the server runs is changed. What cannot is named in the
  * log. A file with an error changes nothing.
  */
+import { formatAddress } from "../config/address.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { ServeOptions } from "../config/serve-options.ts";
 import type { ServerLog } from "./log.ts";
@@ -78,9 +79,11 @@ function live({ log, retention, limits, classes }: ServeOptions): Record<string,
 
 /** All else. What this does not name by its key in the file is named as serve-options.ts has it. */
 function fixed(options: ServeOptions): Record<string, unknown> {
-  const { log, retention, limits, classes, classDefaults, notes, detach, configFile, tokenFile, ...rest } = options;
+  const { log, retention, limits, classes, classDefaults, notes, detach, configFile, tokenFile, address, notify, ...rest } = options;
   return {
     ...rest,
+    address: formatAddress(address),
+    ...Object.fromEntries(Object.entries(notify).map(([event, isWanted]) => [`notify_${event}`, isWanted])),
     limits: {
       copiesAtOnce: limits.copiesAtOnceMax,
       killGrace: limits.killGraceSeconds,
@@ -116,6 +119,7 @@ function nameOf(key: string, path: string): string {
 const RENAMED: Readonly<Record<string, string>> = {
   runnerArgs: "runnerArg",
   identities: "identity",
+  webhooks: "notify.webhooks",
   summaryIntervalMinutes: "summaryInterval",
   bytesMax: "maxSize",
   filesMax: "files",

@@ -162,12 +162,14 @@ describe("serve", () => {
     const config = join(served.folder, "config.toml");
     writeFileSync(
       config,
-      "[log]\nlevel = 'debug'\n[limits]\nkill_grace = '1s'\nqueued_jobs = 3\n[class.a]\nbackoff = '2s'\nrunner = 'ssh'\n",
+      "notify_machine_broken = true\n[log]\nlevel = 'debug'\n[limits]\nkill_grace = '1s'\nqueued_jobs = 3\n[class.a]\nbackoff = '2s'\nrunner = 'ssh'\n",
     );
     child.kill("SIGHUP");
     await waitFor(() => served.log.includes("next start"));
     expect(served.log).toContain(`info: SIGHUP: ${config} was read; changed: log.level, limits.queued_jobs, class.a.backoff\n`);
-    expect(served.log).toContain("warn: SIGHUP: not changed before the next start of the server: limits.kill_grace, class.a.runner\n");
+    expect(served.log).toContain(
+      "warn: SIGHUP: not changed before the next start of the server: notify_machine_broken, limits.kill_grace, class.a.runner\n",
+    );
     child.kill("SIGTERM");
     expect(JSON.parse(await child.stdout.text())).toEqual({ kind: "stopped" });
   });
