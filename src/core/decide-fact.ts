@@ -165,7 +165,13 @@ function advanced(job: RunningJob, { at, nextRun }: Exit, context: Context): Eve
   const { run, startedAt } = job.state;
   const earlier = [...(run.step?.earlier ?? []), { log: run.log, errLog: run.errLog }];
   const step = { command: commandIndex(job) + 1, startedAt: run.step?.startedAt ?? startedAt, earlier };
-  return { kind: "job-advanced", at, jid: job.jid, run: { ...nextRun, step }, bootId: context.bootId };
+  return {
+    kind: "job-advanced",
+    at,
+    jid: job.jid,
+    run: { ...nextRun, ...(context.bootId === null ? {} : { bootId: context.bootId }), step },
+    bootId: context.bootId,
+  };
 }
 
 interface Failure {

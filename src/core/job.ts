@@ -71,6 +71,8 @@ export interface Run {
   readonly errLog: string;
   /** Of a setup job: which of its commands this is. */
   readonly step?: Step;
+  /** Of the server's host when it was decided. Another one now: whatever ran here is dead, also when its directory is lost. */
+  readonly bootId?: string;
 }
 
 /** How far a setup job is. */

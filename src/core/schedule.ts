@@ -15,7 +15,11 @@ export function schedule(state: State, context: Context, newRun: NewRun): readon
   const start = (job: Job, machine: string): void => {
     const step = job.state.kind === "waiting" ? job.state.step : undefined;
     const run = newRun({ state, job, machine, command: step?.command ?? 0 });
-    const begun = job.spec.kind === "setup" ? { ...run, step: step ?? { command: 0, startedAt: null, earlier: [] } } : run;
+    const begun = {
+      ...run,
+      ...(context.bootId === null ? {} : { bootId: context.bootId }),
+      ...(job.spec.kind === "setup" ? { step: step ?? { command: 0, startedAt: null, earlier: [] } } : {}),
+    };
     events.push({ kind: "job-starting", at: context.now, jid: job.jid, run: begun, bootId: context.bootId });
   };
   const taken = new Set<number>();

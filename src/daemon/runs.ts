@@ -316,7 +316,8 @@ export class Runs {
   }
 
   private nameOf(job: Job, run: Run): RunName {
-    const bootId = job.state.kind === "starting" && this.executor(job, run).onThisHost ? job.state.bootId : null;
+    const decidedAt = run.bootId ?? (job.state.kind === "starting" ? job.state.bootId : null);
+    const bootId = this.executor(job, run).onThisHost ? decidedAt : null;
     return {
       jid: job.jid,
       command: run.step?.command ?? 0,

@@ -46,6 +46,7 @@ const run: fc.Arbitrary<Run> = fc.record(
     runner: fc.constantFrom("driver" as const, "local" as const, "ssh" as const),
     runRoot: text,
     step,
+    bootId: text,
   },
   { requiredKeys: ["runId", "machine", "log", "errLog"] },
 );

@@ -27,7 +27,12 @@ const step = {
   first_started: optionalField(time),
   earlier_logs: v.optional(v.array(v.strictTuple([v.string(), v.string()])), []),
 };
-const place = { ...step, runner: optionalField(v.picklist(["driver", "local", "ssh"])), run_root: optionalField(v.string()) };
+const place = {
+  ...step,
+  runner: optionalField(v.picklist(["driver", "local", "ssh"])),
+  run_root: optionalField(v.string()),
+  run_boot: optionalField(v.string()),
+};
 const run = { run: v.string(), machine: v.string(), log: v.string(), err_log: v.string(), ...place };
 const stop = optionalField(
   v.strictObject({ cause: v.picklist(["user", "timeout", "machine-removed"]), at: time, forget: v.optional(v.boolean(), false) }),
@@ -314,8 +319,8 @@ function decodeState(fields: JobTable): JobState {
 }
 
 function encodeRun(value: Run): Record<string, TomlValue | null> {
-  const { runId, machine, log, errLog, runner = null, runRoot = null } = value;
-  return { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot, ...encodeStep(value.step) };
+  const { runId, machine, log, errLog, runner = null, runRoot = null, bootId = null } = value;
+  return { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot, run_boot: bootId, ...encodeStep(value.step) };
 }
 
 function encodeStep(value: Step | undefined): Record<string, TomlValue | null> {
@@ -343,11 +348,16 @@ interface RunFields extends StepFields {
   readonly err_log: string;
   readonly runner: RunnerKind | null;
   readonly run_root: string | null;
+  readonly run_boot: string | null;
 }
 
 function decodeRun(fields: RunFields): Run {
-  const { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot } = fields;
-  const where = { ...(runner === null ? {} : { runner }), ...(runRoot === null ? {} : { runRoot }) };
+  const { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot, run_boot: bootId } = fields;
+  const where = {
+    ...(runner === null ? {} : { runner }),
+    ...(runRoot === null ? {} : { runRoot }),
+    ...(bootId === null ? {} : { bootId }),
+  };
   return { runId, machine, ...where, log, errLog, ...decodeStep(fields) };
 }
 
