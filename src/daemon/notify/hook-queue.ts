@@ -50,6 +50,9 @@ export const DEFAULT_HOOK_LIMITS: HookLimits = {
   failingShownMs: 60_000,
 };
 
+/** Who asks for a longer pause is asked again after this one. */
+const RETRY_AFTER_MS_MAX = 3_600_000;
+
 export interface HookQueueOptions {
   readonly webhook: Webhook;
   /** The body of the message. */
@@ -77,6 +80,8 @@ export class HookQueue {
   #firstAt = 0;
   #lastAt = 0;
   #triedAt = Number.NEGATIVE_INFINITY;
+  /** The other side has asked to be left alone until then. */
+  #notBefore = Number.NEGATIVE_INFINITY;
   #quietMs: number;
   #failures = 0;
   /** Events given up since the last message that arrived. */
@@ -119,8 +124,12 @@ export class HookQueue {
     this.#stopping = true;
     this.#wake?.();
     if (this.#working === null) return;
-    const bound = setTimeout(() => this.#abort.abort(), boundMs);
-    await this.#working;
+    const over = Promise.withResolvers<void>();
+    const bound = setTimeout(() => {
+      this.#abort.abort();
+      over.resolve();
+    }, boundMs);
+    await Promise.race([this.#working, over.promise]);
     clearTimeout(bound);
   }
 
@@ -136,6 +145,8 @@ export class HookQueue {
     if (this.#stopping) return;
     this.#working ??= this.#worked().finally(() => {
       this.#working = null;
+      // Something came just when it had found nothing more to do.
+      if (this.#pending !== null) this.#work();
     });
   }
 
@@ -157,7 +168,7 @@ export class HookQueue {
     const { gatherMaxMs, gapMs } = this.#options.limits;
     const settled = Math.min(this.#lastAt + this.#quietMs, this.#firstAt + gatherMaxMs);
     const gap = this.#failures === 0 ? gapMs : this.#backOffMs();
-    return Math.max(settled, this.#triedAt + gap);
+    return Math.max(settled, this.#triedAt + gap, this.#notBefore);
   }
 
   async #deliver(digest: Digest): Promise<void> {
@@ -168,9 +179,11 @@ export class HookQueue {
       const series = now() - this.#triedAt < limits.seriesMs;
       const outcome = await post(body, this.#abort.signal);
       this.#triedAt = now();
+      const pauseMs = outcome.kind === "failed" ? (outcome.afterMs ?? 0) : 0;
+      this.#notBefore = this.#triedAt + Math.min(pauseMs, RETRY_AFTER_MS_MAX);
       if (outcome.kind === "sent") return this.#arrived(series);
       this.#failed(outcome.reason, outcome.kind === "refused");
-      const again = this.#triedAt + Math.max(this.#backOffMs(), outcome.kind === "failed" ? (outcome.afterMs ?? 0) : 0);
+      const again = Math.max(this.#triedAt + this.#backOffMs(), this.#notBefore);
       if (outcome.kind === "refused" || this.#stopping || again > giveUpAt) {
         this.#unsent += digest.total;
         log.warn(`${digest.total} notices to ${this.webhook.host} were given up: ${outcome.reason}`);

@@ -52,6 +52,7 @@ export interface ReporterOptions {
 /** Error logs that are looked into for one message. */
 const ERROR_LINES_MAX = 50;
 const ERROR_LINE_CHARACTERS_MAX = 300;
+const ERROR_LINE_READ_MS_MAX = 2_000;
 /** Of one value of a job, of which a command may have 64 KiB. */
 const TEXT_CHARACTERS_MAX = 1_000;
 /** Of one list of a job or matrix: a matrix may have thousands of values. */
@@ -111,7 +112,7 @@ export class Reporter {
     const printed = (text: string): string => secrets.maskPrinted(text, job.spec.secrets);
     const { results, results_path, files, error, warning, ...rest } = view;
     const errLog = withErrorLine ? (runOf(job.state)?.errLog ?? null) : null;
-    const line = errLog === null ? null : await lastLine(errLog, secrets.longest * 4);
+    const line = errLog === null ? null : await withinBound(lastLine(errLog, secrets.longest * 4));
     return {
       kind: notice.kind,
       at,
@@ -153,6 +154,17 @@ export class Reporter {
 
 /** Formats of no meaning on one line: zero-width and direction marks, and what a terminal acts on. Tabs and line ends are shown. */
 const INVISIBLE = /[\p{Cf}]|(?![\t\n\r])\p{Cc}/gu;
+
+/** A log on a file system that does not answer must not keep the news of the failure back. */
+async function withinBound(line: Promise<string | null>): Promise<string | null> {
+  const late = Promise.withResolvers<null>();
+  const timer = setTimeout(() => late.resolve(null), ERROR_LINE_READ_MS_MAX);
+  try {
+    return await Promise.race([line, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 function isFailure({ kind }: Notice): boolean {
   return kind === "job-failed" || kind === "job-unknown";

@@ -118,7 +118,8 @@ function matrixLine({ matrix, retriedFailures }: Extract<ReportEvent, { readonly
 
 function machineLine(event: Extract<ReportEvent, { readonly machine: unknown }>): string {
   const { machine, kind } = event;
-  const name = `Machine ${code(machine.addr, COMMAND_CHARACTERS_MAX)} (class ${code(machine.class, COMMAND_CHARACTERS_MAX)})`;
+  const className = machine.class === null ? "no class" : `class ${code(machine.class, COMMAND_CHARACTERS_MAX)}`;
+  const name = `Machine ${code(machine.addr, COMMAND_CHARACTERS_MAX)} (${className})`;
   if (kind === "machine-recovered") return `${name} is back.`;
   const what = kind === "machine-quarantined" ? "is quarantined" : "has been unreachable for long";
   return `${name} ${what}${machine.reason === null ? "." : `: ${plain(machine.reason)}`}`;

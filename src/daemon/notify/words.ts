@@ -3,8 +3,13 @@ import type { WireJob } from "../../protocol/methods/job.ts";
 import type { WireMachine } from "../../protocol/methods/machine.ts";
 
 /** A job with the keys of cli.md. */
-export type WordedJob = Omit<WireJob, "error" | "warning"> & { readonly error: string | null; readonly warning: string | null };
-export type WordedMachine = Omit<WireMachine, "reason"> & { readonly reason: string | null };
+export type WordedJob = Omit<WireJob, "class" | "error" | "warning" | "cmd_logs"> & {
+  readonly class: string | null;
+  readonly error: string | null;
+  readonly warning: string | null;
+  readonly cmd_logs: NonNullable<WireJob["cmd_logs"]> | null;
+};
+export type WordedMachine = Omit<WireMachine, "class" | "reason"> & { readonly class: string | null; readonly reason: string | null };
 
 export interface NoticeWords {
   readonly job: (job: WireJob) => WordedJob;

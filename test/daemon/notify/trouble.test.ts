@@ -65,6 +65,20 @@ describe("a webhook that fails", () => {
     expect(server.received).toHaveLength(2);
   });
 
+  test("that asks for a longer pause than a message lives has it for the messages behind it too", async () => {
+    await using server = new WebhookServer();
+    server.answers.push(() => new Response("", { status: 429, headers: { "retry-after": "1800" } }));
+    await using notified = await failing(server);
+    notified.clock.advance(QUIET_MS);
+    await waitFor(() => warnings(notified).some((line) => line.includes("given up")));
+    await notified.ended(1, { cmd: "later" });
+    notified.clock.advance(1_700_000);
+    expect(server.received).toHaveLength(1);
+    notified.clock.advance(100_000);
+    await waitFor(() => server.received.length === 2);
+    expect(server.texts[1]).toContain("1 earlier event could not be sent");
+  });
+
   test("for long is a condition with its host and reason, never its URL, until one arrives; what was given up is counted", async () => {
     await using server = new WebhookServer();
     let isDown = true;
