@@ -1,6 +1,14 @@
 /** The commands of `machine`, as help and parsing need them: what runs them is loaded when it is called. */
 import { entryOf, type Group, leaf } from "./command.ts";
-import { addArguments, checkArguments, listArguments, moveArguments, removeArguments, restoreArguments } from "./machine/arguments.ts";
+import {
+  addArguments,
+  checkArguments,
+  listArguments,
+  moveArguments,
+  removeArguments,
+  restoreArguments,
+  setupArguments,
+} from "./machine/arguments.ts";
 
 const list = leaf({
   name: "ls",
@@ -35,6 +43,17 @@ const move = leaf({
   load: () => import("./machine/mv.ts"),
 });
 
+const setup = leaf({
+  name: "setup",
+  summary: "Runs commands in order on each machine, one setup job a machine; when all succeed it joins a class.",
+  usage: "(-m ADDR | -f FILE | -e) [-c CLASS] -- CMD...",
+  details:
+    "Each CMD is run on its own and has a log of its own; the next begins when the one before it has exited with 0. A machine that is busy is waited for. When a command fails, a new machine stays out of the pool, and one that is in it gets no jobs until it is set up again or restored.",
+  example: 'j machine setup -m node1.lab -m node2.lab -c c220g5 -- "./install {MACHINE}" "./warm-up --all"',
+  arguments: setupArguments,
+  load: () => import("./machine/setup.ts"),
+});
+
 const check = leaf({
   name: "check",
   summary: "Tries to reach each machine now, and says what is wrong.",
@@ -57,5 +76,5 @@ export const machine: Group = {
   name: "machine",
   summary: "The pool of machines, by class.",
   example: "j machine add node1.lab node2.lab c220g5",
-  commands: [entryOf(list), entryOf(add), entryOf(remove), entryOf(move), entryOf(check), entryOf(restore)],
+  commands: [entryOf(list), entryOf(add), entryOf(remove), entryOf(move), entryOf(setup), entryOf(check), entryOf(restore)],
 };

@@ -27,9 +27,12 @@ function detailsOf(job: WireJob, palette: Palette): Detail[] {
     ["What to do", job.error === null ? null : emptyAsNull(forJob(problemWords(job.error).hint, job.jid))],
     ["Warning", job.warning === null ? null : palette.yellow(problemWords(job.warning).message)],
     ["Exit code", job.exit_code === null ? null : `${job.exit_code}${job.signal === null ? "" : ` (${printable(job.signal)})`}`],
-    ["Class", printable(job.class)],
-    ["Command", job.cmds === null ? printable(job.cmd) : job.cmds.map(printable).join("\n")],
-    ["Command line", job.command_line === "" || job.command_line === job.cmd ? null : printable(job.command_line)],
+    ["Class", job.class === "" ? null : printable(job.class)],
+    ...(job.cmds === null ? [["Command", printable(job.cmd)] as const] : [["Commands", commands(job, job.cmds)] as const]),
+    [
+      "Command line",
+      job.command_line === "" || [job.cmd, ...(job.cmds ?? [])].includes(job.command_line) ? null : printable(job.command_line),
+    ],
     ["Variables", variables(job.variables)],
     ["Machine", printableOrNull(job.machine)],
     ["Matrix", numberOrNull(job.matrix)],
@@ -40,12 +43,35 @@ function detailsOf(job: WireJob, palette: Palette): Detail[] {
     ["Created", printable(formatInstant(job.created))],
     ["Started", job.started === null ? null : printable(formatInstant(job.started))],
     ["Ended", job.ended === null ? null : printable(formatInstant(job.ended))],
-    ["Log", printableOrNull(job.log)],
-    ["Error log", printableOrNull(job.err_log)],
+    ...logs(job),
     ["Copy results to", printableOrNull(job.cp_results)],
     ["Results named", job.results.length === 0 ? null : job.results.map(printable).join("\n")],
     ["Results", printableOrNull(job.results_path)],
     ["Files", files(job.files)],
+  ];
+}
+
+/** Numbered as problems name them, with what became of the last one that began. */
+function commands(job: WireJob, cmds: readonly string[]): string {
+  const begun = job.cmd_logs?.length ?? 0;
+  const isLast = (index: number): boolean => index === begun - 1;
+  const note = job.status === "running" || job.status === "failed" || job.status === "unknown" ? ` (${job.status})` : "";
+  return cmds.map((cmd, index) => `${index + 1}. ${printable(cmd)}${isLast(index) ? note : ""}`).join("\n");
+}
+
+function logs(job: WireJob): Detail[] {
+  const each = job.cmd_logs ?? null;
+  if (each === null) {
+    return [
+      ["Log", printableOrNull(job.log)],
+      ["Error log", printableOrNull(job.err_log)],
+    ];
+  }
+  const lines = (paths: readonly string[]): string | null =>
+    emptyAsNull(paths.map((path, index) => `${index + 1}. ${printable(path)}`).join("\n"));
+  return [
+    ["Logs", lines(each.map(({ log }) => log))],
+    ["Error logs", lines(each.map(({ err_log: path }) => path))],
   ];
 }
 

@@ -43,8 +43,8 @@ function jobCells(job: WireJob, palette: Palette): string[] {
   return [
     palette.bold(String(job.jid)),
     statusCell(job, palette),
-    printable(job.class),
-    printable(commandOf(job)),
+    job.class === "" ? palette.dim("-") : printable(job.class),
+    printable(job.cmd),
     printable(job.machine ?? ""),
     outputCell(job, palette),
   ];
@@ -53,11 +53,6 @@ function jobCells(job: WireJob, palette: Palette): string[] {
 function matrixCells(row: Extract<WireRow, { kind: "matrix" }>, palette: Palette): string[] {
   const jobs = row.first === row.last ? String(row.first) : `${row.first}-${row.last}`;
   return [palette.bold(String(row.id)), countsCell(row.counts, palette), printable(row.class), printable(row.cmd), "", palette.dim(jobs)];
-}
-
-/** A setup job's commands stand in one cell. */
-function commandOf(job: WireJob): string {
-  return job.cmds === null ? job.cmd : job.cmds.join("; ");
 }
 
 function outputCell(job: WireJob, palette: Palette): string {

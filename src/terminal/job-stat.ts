@@ -43,7 +43,20 @@ export const STAT_COLUMNS = Object.keys(COLUMNS) as readonly StatColumn[];
 /** Keys of a Job that no column stands for. */
 const JOB_KEYS: ReadonlySet<string> = new Set([
   ...["jid", "kind", "status", "class", "cmd", "cmds", "command_line", "machine", "matrix", "tag", "attempt", "retry_of", "retried_by"],
-  ...["variables", "cp_results", "results", "results_path", "files", "exit_code", "signal", "error", "warning", "log", "err_log"],
+  ...[
+    "variables",
+    "cp_results",
+    "results",
+    "results_path",
+    "files",
+    "exit_code",
+    "signal",
+    "error",
+    "warning",
+    "log",
+    "err_log",
+    "cmd_logs",
+  ],
   ...["timeout", "notify", "created", "started", "ended", "duration", "start", "end"],
 ]);
 

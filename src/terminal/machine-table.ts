@@ -26,7 +26,8 @@ export function renderMachineTable(machines: readonly WireMachine[], screen: Scr
   const palette = paletteOf(screen);
   const rows = machines.map((machine) => [
     palette.bold(printable(machine.addr)),
-    printable(machine.class),
+    // None yet: it is being set up.
+    machine.class === "" ? palette.dim("-") : printable(machine.class),
     stateCell(machine.state, palette),
     machine.running === null ? "" : String(machine.running),
     printable(formatMinute(machine.since)),

@@ -22,6 +22,11 @@ const NOTICE_WORDS: Readonly<Record<string, Wording>> = {
   // why it is not running
   held: (data) => ({ message: `It is held${since(data)}.`, hint: "Let it go with `j job unhold JID`." }),
   "back-off": (data) => ({ message: `It waits until ${instant(data, "until")}, after a failure.`, hint: "" }),
+  stagger: (data) => ({ message: `It waits until ${instant(data, "until")}, as --stagger asked.`, hint: "" }),
+  "setup-ahead": (data) => ({
+    message: `Machine ${quoted(data, "addr", "of it")} is to be set up by ${String(data["jobs"]).includes(",") ? "jobs" : "job"} ${bare(data, "jobs", "before it")} first.`,
+    hint: "",
+  }),
   "jobs-ahead": (data) => ({
     message:
       data["count"] === "1" ? "1 job of its class is ahead of it." : `${bare(data, "count", "Some")} jobs of its class are ahead of it.`,
@@ -51,6 +56,10 @@ function machineWords(data: Data): Words {
   const name = `Machine ${quoted(data, "addr", "of its class")}`;
   const running = data["running"] === undefined ? "" : ` with job ${bare(data, "running", "")}`;
   if (data["state"] === "free") return { message: `${name} is free.`, hint: "" };
+  if (data["state"] === "half-set-up") {
+    const setup = bare(data, "setup", "JID");
+    return { message: `${name} is half set up: setup job ${setup} waits.`, hint: `\`j job why ${setup}\` says for what.` };
+  }
   if (data["state"] === "busy") return { message: `${name} is busy${running}.`, hint: "" };
   if (data["state"] === "unreachable" && data["problem"] !== undefined) return ownProblem(data);
   return withStart(`${name} is ${bare(data, "state", "not to be used")}`, data);

@@ -81,15 +81,20 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     message: `${bare(data, "count", "Several")} failures in a row that count against it: jobs ${bare(data, "jobs", "unknown")}.`,
     hint: `See their logs; then put it back with \`j machine restore${named(data) || " ADDR"}\`.`,
   }),
+  "setup-failed": (data) => ({
+    message: `Setup job ${bare(data, "jid", "of it")} failed: ${failedCommand(data) ?? "a command failed."}`,
+    hint: `See \`j job log -l ${bare(data, "jid", "JID")}\`; then set it up again, or put it back as it is with \`j machine restore${named(data) || " ADDR"}\`.`,
+  }),
   "nonzero-exit": (data) => ({
     message:
-      data["signal"] === undefined
+      failedCommand(data) ??
+      (data["signal"] === undefined
         ? `Exited with ${bare(data, "exit_code", bare(data, "exitCode", "a failure"))}.`
-        : `Killed by ${bare(data, "signal", "a signal")}.`,
+        : `Killed by ${bare(data, "signal", "a signal")}.`),
     hint: "See what it printed: `j job log -l JID`, and `-e` for its standard error.",
   }),
   "timed-out": (data) => ({
-    message: `Stopped at its timeout${data["seconds"] === undefined ? "" : ` of ${seconds(data)}`}.`,
+    message: `Stopped at its timeout${data["seconds"] === undefined ? "" : ` of ${seconds(data)}`}${inCommand(data)}.`,
     hint: "Give it longer with --timeout when it is queued again.",
   }),
   canceled: () => ({ message: "Canceled.", hint: "" }),
@@ -197,9 +202,13 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
 
 /** What fits in a column; the rest is shown by `j job show`. Absent: the sentence, cut. */
 const SHORT_WORDS: Readonly<Record<string, Wording>> = {
+  "setup-failed": () => short("setup failed"),
   "nonzero-exit": (data) =>
-    short(data["signal"] === undefined ? `exit ${bare(data, "exit_code", bare(data, "exitCode", "?"))}` : bare(data, "signal", "")),
-  "timed-out": () => short("timed out"),
+    short(
+      ofCommand(data) +
+        (data["signal"] === undefined ? `exit ${bare(data, "exit_code", bare(data, "exitCode", "?"))}` : bare(data, "signal", "")),
+    ),
+  "timed-out": (data) => short(`${ofCommand(data)}timed out`),
   canceled: () => short(""),
   "machine-removed": () => short("machine removed"),
   "processes-may-still-run": () => short("may still run"),
@@ -232,6 +241,33 @@ export function shortProblem(problem: WireProblem): string {
 
 function short(message: string): Words {
   return { message, hint: "" };
+}
+
+/** Which of a setup job's commands it was, and how it ended; null for any other job. */
+function failedCommand(data: Data): string | null {
+  if (data["command_number"] === undefined) return null;
+  const how = data["signal"] === undefined ? `failed with exit code ${bare(data, "exit_code", "?")}` : `was killed by ${data["signal"]}`;
+  return `${sentenceCase(numbered(data))} ${how}: ${beginning(data)}`;
+}
+
+function inCommand(data: Data): string {
+  return data["command_number"] === undefined ? "" : `, in ${numbered(data)}: ${beginning(data)}`;
+}
+
+function numbered(data: Data): string {
+  return `command ${bare(data, "command_number", "?")} of ${bare(data, "command_count", "several")}`;
+}
+
+/** Enough of a command to know it by. */
+function beginning(data: Data): string {
+  const command = bare(data, "command", "");
+  return command.length <= COMMAND_SHOWN_MAX ? command : `${command.slice(0, COMMAND_SHOWN_MAX - 1)}…`;
+}
+
+const COMMAND_SHOWN_MAX = 120;
+
+function ofCommand(data: Data): string {
+  return data["command_number"] === undefined ? "" : `command ${bare(data, "command_number", "")}: `;
 }
 
 function machine(data: Data): string {

@@ -27,6 +27,30 @@ export const moveArguments = {
   "new-class": { type: "positional", description: "The class they move to" },
 } as const satisfies ArgumentsDefinition;
 
+export const setupArguments = {
+  machine: which.machine,
+  file: which.file,
+  existing: { type: "boolean", alias: "e", description: "Set up again the machines of --class" },
+  class: { type: "string", alias: "c", valueHint: "CLASS", description: "The class they join when all commands have succeeded" },
+  timeout: {
+    type: "string",
+    valueHint: "T",
+    description: "Stop after 90s, 15m, 1h34m or 2d, all commands of a machine together; a bare number is minutes [default: never]",
+  },
+  stagger: {
+    type: "string",
+    valueHint: "S",
+    description: "Begin on each machine S after the one before it; a bare number is seconds [default: all at once]",
+  },
+  notify: { type: "boolean", description: "Notify when they end" },
+  cmds: {
+    type: "positional",
+    valueHint: "CMD",
+    rest: true,
+    description: "Commands, each in quotes; {MACHINE} stands for the machine, {NAME} for a variable",
+  },
+} as const satisfies ArgumentsDefinition;
+
 export const checkArguments = {
   addrs: { type: "positional", valueHint: "ADDR", rest: true, required: false, description: "Machines [default: all]" },
 } as const satisfies ArgumentsDefinition;

@@ -13,12 +13,17 @@ interface Flags {
 
 /** @throws UsageError when nothing is named, or a file cannot be read */
 export function namedMachines(flags: Flags, surroundings: Surroundings): { addrs: string[]; classes: string[] } {
-  const fromFiles = flags.file.flatMap((file) => readAddresses(absolutePath(file, surroundings.folder, surroundings.environment)));
-  const addrs = [...new Set([...flags.machine, ...fromFiles])];
+  const addrs = namedAddresses(flags, surroundings);
   const classes = [...new Set(flags.class)];
   if (addrs.length === 0 && classes.length === 0)
     throw new UsageError("No machine is named.", "Name some with -m ADDR, -c CLASS or -f FILE.");
   return { addrs, classes };
+}
+
+/** Each once, in their order. @throws UsageError when a file cannot be read */
+export function namedAddresses({ machine, file }: Pick<Flags, "machine" | "file">, { folder, environment }: Surroundings): string[] {
+  const fromFiles = file.flatMap((each) => readAddresses(absolutePath(each, folder, environment)));
+  return [...new Set([...machine, ...fromFiles])];
 }
 
 /** What was named and is not there: a machine, or a class without machines. */
