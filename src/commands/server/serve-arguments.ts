@@ -20,10 +20,10 @@ export const serveArguments = {
   "known-hosts": { type: "string", valueHint: "FILE", description: "Host keys [default: the user's and the system's]" },
   identity: { type: "string", valueHint: "FILE", repeat: true, description: "Private key for SSH [default: as ssh_config and agent say]" },
   "ssh-config": { type: "string", valueHint: "FILE", description: "SSH configuration [default: ~/.ssh/config]" },
-  "summary-interval": { type: "string", valueHint: "MIN", description: "Send a summary every MIN minutes [default: never]" },
+  "summary-interval": { type: "string", valueHint: "MIN", description: "Notify in a summary every MIN minutes [default: at once]" },
   "notify-running": { type: "boolean", description: "Notify when a job starts" },
   "notify-complete": { type: "boolean", description: "Notify when a job is done" },
   "notify-copied": { type: "boolean", description: "Notify when results have been copied" },
   "notify-fail": { type: "boolean", description: "Notify when a job fails" },
-  "notify-machine-broken": { type: "boolean", description: "Notify when a machine is quarantined" },
+  "notify-machine-broken": { type: "boolean", description: "Notify when a machine is quarantined or long unreachable" },
 } as const satisfies ArgumentsDefinition;

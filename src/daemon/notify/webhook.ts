@@ -30,6 +30,13 @@ const REASONS: Readonly<Record<string, string>> = {
   FailedToOpenSocket: "no connection could be made",
   ENOTFOUND: "no host has that name",
   EAI_AGAIN: "the name service does not answer",
+  EPROTO: "it does not speak TLS",
+  Malformed_HTTP_Response: "it does not speak HTTP",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is not trusted",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is not trusted",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is not trusted",
 };
 
 /** Never rejects. */
