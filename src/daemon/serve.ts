@@ -12,6 +12,7 @@ import { openStore } from "../store/recovery.ts";
 import type { Store } from "../store/store.ts";
 import { StoreError } from "../store/store-error.ts";
 import { readRecord } from "./copier/record.ts";
+import { turnOffCoreDumps } from "./core-dumps.ts";
 import { Daemon } from "./daemon.ts";
 import { allHandlers } from "./handlers/all.ts";
 import type { Services } from "./handlers/services.ts";
@@ -39,7 +40,12 @@ const NOTIFY_AT_STOP_MS = 2_000;
  * @param words for notifications, which are read by people: this layer has none of its own
  */
 export async function serve(options: ServeOptions, reread: () => Promise<ServeOptions>, words: NoticeWords): Promise<ServeOutcome> {
-  const caller = readCallerLimits();
+  const coreDumps = turnOffCoreDumps();
+  const noted =
+    coreDumps.fault === null
+      ? options
+      : { ...options, notes: [...options.notes, `core dumps could not be turned off: ${coreDumps.fault}`] };
+  const caller = { ...readCallerLimits(), ...(coreDumps.softBefore === null ? {} : { coreDumpsSoft: coreDumps.softBefore }) };
   process.umask(0o077);
   const stop = new StopRequest();
   // From the first moment: a stop during a long start is as clean as any other.
@@ -53,7 +59,7 @@ export async function serve(options: ServeOptions, reread: () => Promise<ServeOp
       highestIdInLogs: highestIdInLogs(options.logDir),
       now: Date.now,
     });
-    return await withStore({ options, reread, words, store, caller, stop, signals });
+    return await withStore({ options: noted, reread, words, store, caller, stop, signals });
   } catch (error) {
     if (error instanceof StoreError) return storeFailure(error);
     throw error;

@@ -43,6 +43,8 @@ export interface CallerLimits {
   readonly umask: number;
   /** Soft limit of open files; null: leave as is. */
   readonly openFilesSoft: number | null;
+  /** Soft limit of core dumps as `ulimit -Sc` takes it, for jobs on this host: the server turned its own off. Absent: leave as is. */
+  readonly coreDumpsSoft?: string;
 }
 
 export type StartOutcome =

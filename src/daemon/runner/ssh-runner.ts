@@ -56,7 +56,9 @@ export class SshRunner implements Runner {
     const { program, machine, log, caller } = request;
     if (program.kind !== "shell")
       return { kind: "not-started", problem: problem("start-failed", { message: "a driver does not run over SSH" }) };
-    const environment = { ...request.environment, ...supervisorEnvironment(program, caller) };
+    // Core dumps are as the machine has them: the server turned off its own only.
+    const there = caller === null ? null : { umask: caller.umask, openFilesSoft: caller.openFilesSoft };
+    const environment = { ...request.environment, ...supervisorEnvironment(program, there) };
     const refusal = unsendable(environment);
     if (refusal !== null) return { kind: "not-started", problem: refusal };
     let place: Place;

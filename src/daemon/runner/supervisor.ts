@@ -15,8 +15,8 @@
  * - EXPJOB_COMMAND reaches the job's shell through the environment, so that it is in no argument list
  *   and in no file, and is unset before the first word of it runs. The job's shell is a fresh one: its
  *   `$$` is its own, and it has no variable, function, option or positional parameter of ours.
- * - EXPJOB_SUPERVISOR_UMASK and EXPJOB_SUPERVISOR_OPEN_FILES are optional: the umask (octal) and the
- *   soft limit of open files of the job. All EXPJOB_SUPERVISOR_* names are ours and are unset.
+ * - EXPJOB_SUPERVISOR_UMASK, EXPJOB_SUPERVISOR_OPEN_FILES and EXPJOB_SUPERVISOR_CORE_DUMPS are optional: the
+ *   umask (octal) and the soft limits of open files and of core dumps (as ulimit takes it) of the job. All EXPJOB_SUPERVISOR_* names are ours and are unset.
  * - Standard output may be a pipe to whoever started it. It gets at most one line (below) and is closed
  *   before the job runs, so that nothing of the job depends on the starter. The starter may be dead.
  *
@@ -95,8 +95,9 @@ umask "$EXPJOB_SUPERVISOR_UMASK"
   (
     umask "$EXPJOB_SUPERVISOR_UMASK"
     case $EXPJOB_SUPERVISOR_OPEN_FILES in ?*) ulimit -Sn "$EXPJOB_SUPERVISOR_OPEN_FILES" ;; esac
+    case $EXPJOB_SUPERVISOR_CORE_DUMPS in ?*) ulimit -Sc "$EXPJOB_SUPERVISOR_CORE_DUMPS" ;; esac
     cd "$2"
-    unset OLDPWD EXPJOB_SUPERVISOR_UMASK EXPJOB_SUPERVISOR_OPEN_FILES EXPJOB_SUPERVISOR_REFUSED \\
+    unset OLDPWD EXPJOB_SUPERVISOR_UMASK EXPJOB_SUPERVISOR_OPEN_FILES EXPJOB_SUPERVISOR_CORE_DUMPS EXPJOB_SUPERVISOR_REFUSED \\
       EXPJOB_SUPERVISOR_STAT EXPJOB_SUPERVISOR_BOOT EXPJOB_SUPERVISOR_IDENTITY
     case $5 in
       shell) exec /bin/sh -c 'eval "unset EXPJOB_COMMAND; $EXPJOB_COMMAND"' sh </dev/null >&3 2>&4 3>&- 4>&- ;;
@@ -137,6 +138,7 @@ export function supervisorEnvironment(program: Program, caller: CallerLimits | n
   if (caller !== null) {
     environment.EXPJOB_SUPERVISOR_UMASK = caller.umask.toString(8).padStart(4, "0");
     if (caller.openFilesSoft !== null) environment.EXPJOB_SUPERVISOR_OPEN_FILES = String(caller.openFilesSoft);
+    if (caller.coreDumpsSoft !== undefined) environment.EXPJOB_SUPERVISOR_CORE_DUMPS = caller.coreDumpsSoft;
   }
   return environment;
 }
