@@ -31,9 +31,9 @@ const NAMES_TOLD_MAX = 10;
 const RANGES_TOLD_MAX = 10;
 
 export function importLines(report: ImportReport): readonly string[] {
-  const { jobs, matrices, tags, machines, variables, ids, held, cutShort, forgotten } = report;
+  const { machines, variables, ids, held, cutShort, forgotten } = report;
   const lines = [
-    `${report.dryRun ? "Would come in" : "Came in"}: ${total(jobs)} jobs${byStatus(jobs)}, ${matrices} matrices, ${tags} tags, ${machines.added} machines, ${variables.added} variables.`,
+    `${report.dryRun ? "Would come in" : "Came in"}: ${all({ ...report, machines: machines.added, variables: variables.added })}.`,
   ];
   if (ids !== null && ids.shift === 0) lines.push(`Ids are kept: ${ids.first} to ${ids.last}. The next one is ${report.nextId}.`);
   if (ids !== null && ids.shift > 0) {
@@ -43,10 +43,12 @@ export function importLines(report: ImportReport): readonly string[] {
   }
   if (held.length > 0) lines.push(`Jobs that waited there are held: \`j job unhold ${ranges(held)}\` lets them go.`);
   if (cutShort > 0)
-    lines.push(`${cutShort} jobs were under way there: they are canceled here, with that reason; \`j job clone\` queues them again.`);
-  if (forgotten > 0) lines.push(`${forgotten} jobs that were about to be forgotten there are left out.`);
+    lines.push(
+      `${plural(cutShort, "job was", "jobs were")} under way there: canceled here, with that reason; \`j job clone\` queues them again.`,
+    );
+  if (forgotten > 0) lines.push(`Left out, because about to be forgotten there: ${plural(forgotten, "job", "jobs")}.`);
   lines.push(...nameLines("machine", machines), ...nameLines("variable", variables));
-  if (machines.left > 0) lines.push(`${machines.left} machines are left out, as asked.`);
+  if (machines.left > 0) lines.push(`Left out, as asked: ${plural(machines.left, "machine", "machines")}.`);
   if (variables.added > 0) lines.push("The old system had no secrets: set again with `j var set NAME - --secret` what should be one.");
   return lines;
 }
@@ -75,7 +77,7 @@ export function exportWarnings({ underWay, secretsLeftOut, secretsIncluded, serv
     warnings.push({ message, hint: "To move to another host, stop it first with `expjobserver stop`." });
   }
   if (underWay > 0) {
-    const message = `${underWay} jobs are under way: where it is imported they will be unknown.`;
+    const message = `${plural(underWay, "job is", "jobs are")} under way: unknown where it is imported.`;
     warnings.push({ message, hint: "To move to another host, wait for them first: `j job ls -r`." });
   }
   if (secretsLeftOut.length > 0) {
@@ -84,14 +86,14 @@ export function exportWarnings({ underWay, secretsLeftOut, secretsIncluded, serv
   }
   if (secretsIncluded > 0)
     warnings.push({
-      message: `It holds the values of ${secretsIncluded} secret variables.`,
+      message: `It holds the values of ${plural(secretsIncluded, "secret variable", "secret variables")}.`,
       hint: "Keep it to yourself, and delete it after use.",
     });
   return warnings;
 }
 
 export function exportedLine({ file, jobs, bytes }: ExportReport): string {
-  return `Wrote ${jobs} jobs and everything else to "${printable(file ?? "")}" (${bytes} bytes).`;
+  return `Wrote ${plural(jobs, "job", "jobs")} and everything else to "${printable(file ?? "")}" (${bytes} bytes).`;
 }
 
 interface StateImportReport {
@@ -107,10 +109,8 @@ interface StateImportReport {
 }
 
 export function stateImportLines(report: StateImportReport): readonly string[] {
-  const { jobs, matrices, tags, machines, variables, secretsToSet, unknown } = report;
-  const lines = [
-    `${report.dryRun ? "Would come in" : "Came in"}: ${total(jobs)} jobs${byStatus(jobs)}, ${matrices} matrices, ${tags} tags, ${machines} machines, ${variables} variables. The next id is ${report.nextId}.`,
-  ];
+  const { secretsToSet, unknown } = report;
+  const lines = [`${report.dryRun ? "Would come in" : "Came in"}: ${all(report)}. The next id is ${report.nextId}.`];
   if (unknown.length > 0) {
     lines.push(
       `Jobs ${ranges(unknown)} were under way there: they are unknown here and keep their machines. When they have ended: \`j job rm ${ranges(unknown)}\`.`,
@@ -118,6 +118,28 @@ export function stateImportLines(report: StateImportReport): readonly string[] {
   }
   if (secretsToSet.length > 0) lines.push(`Set again, with \`j var set NAME - --secret\`: ${names(secretsToSet)}.`);
   return lines;
+}
+
+interface Amounts {
+  readonly jobs: Readonly<Record<string, number>>;
+  readonly matrices: number;
+  readonly tags: number;
+  readonly machines: number;
+  readonly variables: number;
+}
+
+function all({ jobs, matrices, tags, machines, variables }: Amounts): string {
+  return [
+    `${plural(total(jobs), "job", "jobs")}${byStatus(jobs)}`,
+    plural(matrices, "matrix", "matrices"),
+    plural(tags, "tag", "tags"),
+    plural(machines, "machine", "machines"),
+    plural(variables, "variable", "variables"),
+  ].join(", ");
+}
+
+function plural(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 function total(jobs: Readonly<Record<string, number>>): number {

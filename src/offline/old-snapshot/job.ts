@@ -3,7 +3,7 @@
  * starts by itself; what was under way is canceled with the reason, because nobody can tell any more what became of it.
  */
 
-import type { CopiedResults, EndedState, FailedState, HeldState, JobSpec, RetryPolicy, Run } from "../../core/job.ts";
+import type { CanceledState, CopiedResults, EndedState, FailedState, HeldState, JobSpec, RetryPolicy, Run } from "../../core/job.ts";
 import { isVariableName } from "../../core/names.ts";
 import { placeholderNames, substitute } from "../../core/placeholders.ts";
 import { type Problem, problem } from "../../core/problem.ts";
@@ -48,7 +48,7 @@ export function stateOf(task: OldTask, jid: number, files: OldFiles): HeldState 
       return { kind: "held", since: task.time };
     case "running":
     case "unknown":
-      return canceled(task, runFor(task, jid, files, 0), imported(state.kind === "running" ? "running" : "of unknown state"));
+      return cutShort(canceled(task, runFor(task, jid, files, 0), imported(state.kind === "running" ? "running" : "of unknown state")));
     case "checking":
       return task.copyTo === null
         ? done(task, jid, files, null)
@@ -79,7 +79,7 @@ function resultsOf({ copyTo }: OldTask, jid: number, files: OldFiles, prefix: st
 function failed(task: OldTask, jid: number, files: OldFiles, error: { readonly message: string; readonly command: number }): FailedState {
   const { message, command } = error;
   if (/copying results failed/i.test(message))
-    return notCopied(task, jid, files, { cause: problem("imported", { message }), prefix: null });
+    return notCopied(task, jid, files, { cause: problem("imported", { message: message.replace(/\.$/, "") }), prefix: null });
   const { exitCode, cause } = failureOf(task, message);
   const run = runFor(task, jid, files, command);
   return { kind: "failed", run, ...times(task), exitCode, prefixes: [], problem: cause, resultsNotCopied: false };
@@ -98,7 +98,7 @@ function failureOf(task: OldTask, message: string): { readonly exitCode: number;
     const seconds = String((task.timeoutMinutes ?? 0) * 60);
     return { exitCode: EXIT_KILLED, cause: problem("timed-out", { seconds }) };
   }
-  return { exitCode: EXIT_NOT_STARTED, cause: problem("imported", { message }) };
+  return { exitCode: EXIT_NOT_STARTED, cause: problem("imported", { message: message.replace(/\.$/, "") }) };
 }
 
 interface NotCopied {
@@ -115,7 +115,12 @@ function notCopied(task: OldTask, jid: number, files: OldFiles, { cause, prefix 
   return { kind: "failed", run, ...times(task), exitCode: 0, prefixes, problem: cause, resultsNotCopied: true };
 }
 
-function canceled(task: OldTask, run: Run | null, cause: Problem): EndedState {
+/** Nobody saw its end: it took no known time. */
+function cutShort(state: CanceledState): CanceledState {
+  return { ...state, startedAt: null };
+}
+
+function canceled(task: OldTask, run: Run | null, cause: Problem): CanceledState {
   const { startedAt, endedAt } = times(task);
   return { kind: "canceled", run, startedAt: run === null ? null : startedAt, endedAt, exitCode: null, problem: cause };
 }
