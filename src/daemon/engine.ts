@@ -107,6 +107,13 @@ export class Engine {
     }
   }
 
+  /** The state as the command would make it; nothing happens. @throws {RequestError} when the rules refuse it */
+  rehearse(command: UserCommand): { readonly state: State; readonly answer: Answer } {
+    const decision = decide(this.pendingState, command, this.context());
+    if (decision.kind === "refused") throw new RequestError(decision.code, decision.data);
+    return { state: applied(this.pendingState, decision.events).change.after, answer: decision.answer };
+  }
+
   /** What the request was answered with, when it was carried out before. */
   answerTo(requestId: string | null): Answer | null {
     return requestId === null ? null : (this.durableState.requests.get(requestId)?.answer ?? null);

@@ -2,6 +2,7 @@
 import type * as v from "valibot";
 import { completionMethods } from "./methods/completion.ts";
 import { jobMethods } from "./methods/job.ts";
+import { jobLifeMethods } from "./methods/job-life.ts";
 import { jobLogMethods } from "./methods/job-log.ts";
 import { jobResultsMethods } from "./methods/job-results.ts";
 import { jobStatMethods } from "./methods/job-stat.ts";
@@ -9,6 +10,7 @@ import { machineMethods } from "./methods/machine.ts";
 import { matrixMethods } from "./methods/matrix.ts";
 import { notifyMethods } from "./methods/notify.ts";
 import { serverMethods } from "./methods/server.ts";
+import { tagMethods } from "./methods/tag.ts";
 import { variableMethods } from "./methods/variable.ts";
 
 export const METHODS = {
@@ -16,10 +18,12 @@ export const METHODS = {
   ...variableMethods,
   ...machineMethods,
   ...jobMethods,
+  ...jobLifeMethods,
   ...jobLogMethods,
   ...jobStatMethods,
   ...jobResultsMethods,
   ...matrixMethods,
+  ...tagMethods,
   ...completionMethods,
   ...notifyMethods,
 } as const;

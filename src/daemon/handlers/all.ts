@@ -3,6 +3,7 @@ import { METHODS, type MethodName } from "../../protocol/methods.ts";
 import type { Handler, Handlers } from "../server/handler.ts";
 import { completionHandlers } from "./completion.ts";
 import { jobHandlers } from "./job.ts";
+import { jobLifeHandlers } from "./job-life.ts";
 import { jobLogHandlers } from "./job-log.ts";
 import { jobResultsHandlers } from "./job-results.ts";
 import { jobStatHandlers } from "./job-stat.ts";
@@ -12,6 +13,7 @@ import { notifyHandlers } from "./notify.ts";
 import { Replies } from "./replies.ts";
 import { serverHandlers } from "./server.ts";
 import type { Services } from "./services.ts";
+import { tagHandlers } from "./tag.ts";
 import { variableHandlers } from "./variable.ts";
 
 export function allHandlers(services: Services): Handlers {
@@ -20,10 +22,12 @@ export function allHandlers(services: Services): Handlers {
     ...variableHandlers(services),
     ...machineHandlers(services),
     ...jobHandlers(services),
+    ...jobLifeHandlers(services),
     ...jobLogHandlers(services),
     ...jobStatHandlers(services),
     ...jobResultsHandlers(services),
     ...matrixHandlers(services),
+    ...tagHandlers(services),
     ...completionHandlers(services),
     ...notifyHandlers(services),
   });

@@ -1,9 +1,9 @@
 /** What people ask of jobs: a request becomes a command for the engine, or a view of what is durable. No rule of its own. */
 import type { UserCommand } from "../../core/command.ts";
 import { liveRetry } from "../../core/decide-job.ts";
-import { isEnded, type Job } from "../../core/job.ts";
-import { driverWords, UnbalancedQuotes } from "../../core/placeholders.ts";
-import type { Answer } from "../../core/state.ts";
+import { isEnded } from "../../core/job.ts";
+import { driverWords, placeholderNames, UnbalancedQuotes } from "../../core/placeholders.ts";
+import { type Answer, machineAt, type State } from "../../core/state.ts";
 import { captureVariables } from "../../core/variables.ts";
 import { RequestError } from "../../protocol/error.ts";
 import type { jobMethods, WireJob } from "../../protocol/methods/job.ts";
@@ -11,13 +11,14 @@ import type { Params, Result } from "../../protocol/methods.ts";
 import type { Selector } from "../../protocol/selector.ts";
 import type { Resolved } from "../job-book.ts";
 import type { Handlers } from "../server/handler.ts";
-import { jobView, logEntries, statusOf } from "../views/job.ts";
+import { isoTime, jobView, logEntries, statusOf } from "../views/job.ts";
 import { lastRows, type Row, rowView, runningJobs } from "../views/job-list.ts";
-import { whyNotRunning } from "../why.ts";
+import { setupsFor, whyNotRunning } from "../why.ts";
 import { followEvents } from "./events.ts";
 import { withoutExpired } from "./expired-logs.ts";
 import { followLog } from "./job-log.ts";
 import { waitForJobs } from "./job-wait.ts";
+import { perJob } from "./per-job.ts";
 import { chunked, ReplySize } from "./reply-size.ts";
 import type { Services } from "./services.ts";
 
@@ -38,7 +39,7 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
     "job.list": async (params, { emit }) => {
       const { rows, missing } = await listRows(services, params);
       for (const chunk of chunked(rows, (row) => rowView(book, row, now()))) await emit(chunk);
-      return { counts: { ...engine.state.counts }, missing };
+      return { counts: { ...engine.state.counts }, missing, line: engine.state.line, now: isoTime(now()) };
     },
     "job.show": async ({ ids }) => {
       const { jobs, missing } = await book.resolve(ids);
@@ -55,11 +56,13 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
     "job.cancel": async ({ ids, forget }, { requestId }) => {
       const resolved = await book.resolve(ids);
       const recalled = resolved.jobs.filter((job) => isEnded(job.state));
-      return await perJob(services, requestId, {
+      const retries = new Map(recalled.map((job) => [job.jid, liveRetry(engine.state, job)?.jid ?? job.jid]));
+      const changed = await perJob(services, requestId, {
         resolved,
         concerns: (job) => forget || !isEnded(job.state) || liveRetry(engine.state, job) !== null,
         command: (jids, lenient) => ({ kind: "cancel-jobs", jids, recalled: forget || !lenient ? recalled : [], forget, lenient }),
       });
+      return { ...changed, ...stillRunning(engine.state, changed.done, (jid) => retries.get(jid) ?? jid) };
     },
     "job.hold": async ({ ids }, { requestId }) =>
       await perJob(services, requestId, {
@@ -122,8 +125,15 @@ export function addWarnings(
     code: "placeholder-undefined",
     data: { name },
   }));
-  const inClass = [...state.machines.values()].some((machine) => machine.class === params.class);
-  return inClass ? warnings : [...warnings, { code: "class-empty", data: { class: params.class } }];
+  const names = new Set([params.cmd, params.cp_results ?? ""].flatMap(placeholderNames));
+  const unused = matrixNames.filter((name) => !names.has(name)).map((name) => ({ code: "variable-unused", data: { name } }));
+  return [...warnings, ...unused, ...classWarnings(state, params.class)];
+}
+
+/** It waits, which may be meant: machines can be added later. One that a setup job brings is no surprise. */
+export function classWarnings(state: State, className: string): { code: string; data: Record<string, string> }[] {
+  const inClass = [...state.machines.values()].some((machine) => machine.class === className);
+  return inClass || setupsFor(state, className).length > 0 ? [] : [{ code: "class-empty", data: { class: className } }];
 }
 
 function addCommand(params: Params<"job.add">): UserCommand {
@@ -158,42 +168,22 @@ async function highest({ book }: Services, ids: readonly Selector[]): Promise<nu
   return Math.max(0, ...missing, jobs.at(-1)?.jid ?? 0);
 }
 
-interface PerJob {
-  readonly resolved: Resolved;
-  /** Asked before the command: a member of a set that it does not concern is passed over, and not said to be done. */
-  readonly concerns: (job: Job) => boolean;
-  readonly command: (jids: readonly number[], lenient: boolean) => UserCommand;
-}
-
-/** Carries a command out on jobs named one by one, which must fit, and on members of sets, which are passed over. */
-async function perJob(
-  { engine }: Services,
-  requestId: string | null,
-  { resolved, concerns, command }: PerJob,
-): Promise<Result<"job.cancel">> {
-  const isRepeated = requestId !== null && engine.state.requests.has(`${requestId}/set`);
-  const passed = new Set(
-    isRepeated ? [] : resolved.jobs.filter((job) => !resolved.named.has(job.jid) && !concerns(job)).map((job) => job.jid),
-  );
-  const jids = resolved.jobs.map((job) => job.jid);
-  const failed: { id: number; code: string }[] = [];
-  // What is missing goes along: a request that is tried again may have forgotten it itself, and its answer is known.
-  const named = [...resolved.named];
-  const past = new Set(resolved.jobs.filter((job) => isEnded(job.state)).map((job) => job.jid));
-  const members = jids.filter((jid) => !resolved.named.has(jid));
-  for (const [group, lenient] of [
-    [named, false],
-    [members, true],
-  ] as const) {
-    if (group.length === 0) continue;
-    const id = requestId === null ? null : `${requestId}${lenient ? "/set" : ""}`;
-    const answer = await engine.submit(command(group, lenient), id);
-    // One that left the memory is not unknown: it has ended.
-    const codeOf = (jid: number, code: string): string => (code === "no-such-job" && past.has(jid) ? "job-ended" : code);
-    if (answer.kind === "per-job") failed.push(...answer.failed.map(({ jid, code }) => ({ id: jid, code: codeOf(jid, code) })));
+/** Of canceled jobs those that end only when their processes have, and those on machines that cannot be told. */
+function stillRunning(
+  state: State,
+  done: readonly number[],
+  standsFor: (jid: number) => number,
+): { stopping: number[]; unreachable: { jid: number; machine: string }[] } {
+  const stopping: number[] = [];
+  const unreachable: { jid: number; machine: string }[] = [];
+  for (const jid of done) {
+    const job = state.jobs.get(standsFor(jid))?.state;
+    if (job?.kind !== "running" && job?.kind !== "starting") continue;
+    stopping.push(jid);
+    const { machine } = job.run;
+    if (machineAt(state, machine)?.health.kind === "unreachable") unreachable.push({ jid, machine });
   }
-  const left = new Set([...failed.map(({ id }) => id), ...passed]);
-  return { done: [...named, ...members].filter((jid) => !left.has(jid)).sort((a, b) => a - b), failed };
+  return { stopping, unreachable };
 }
 
 function mismatch(answer: Answer): Error {

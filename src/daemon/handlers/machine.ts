@@ -20,9 +20,11 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
   return {
     "machine.add": async ({ addrs, class: className }, { requestId }) => {
       const present = addrs.filter((addr) => machineAt(engine.state, addr) !== undefined);
+      const unchanged = present.filter((addr) => isAtWorkIn(machineAt(engine.state, addr), className));
       services.forgetConnectFailures();
       await engine.submit({ kind: "add-machines", addrs, class: className }, requestId);
-      return { added: addrs.filter((addr) => !present.includes(addr)), moved: present };
+      const added = addrs.filter((addr) => !present.includes(addr));
+      return { added, moved: present.filter((addr) => !unchanged.includes(addr)), unchanged };
     },
     "machine.list": async ({ class: className }) => {
       const machines = [...engine.state.machines.values()].filter((machine) => className === null || machine.class === className);
@@ -96,6 +98,11 @@ function members(state: State, className: string): string[] {
 /** The classes whose settings say how the commands will be run. */
 function placesOf(state: State, { class: className }: Params<"machine.setup">, addrs: readonly string[]): ReadonlySet<string> {
   return new Set(className === null ? addrs.map((addr) => machineAt(state, addr)?.class ?? NO_CLASS) : [className]);
+}
+
+/** Adding it there again changes nothing: it is neither in quarantine nor on its way out. */
+function isAtWorkIn(machine: Machine | undefined, className: string): boolean {
+  return machine?.class === className && machine.health.kind !== "quarantined" && machine.assignment.kind !== "leaving";
 }
 
 interface Selection {

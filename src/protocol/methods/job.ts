@@ -84,7 +84,9 @@ export const rowSchema = v.variant("kind", [
 export type WireRow = v.InferOutput<typeof rowSchema>;
 
 export const warningSchema = v.object({ code: v.string(), data: v.record(v.string(), v.string()) });
-const failedJobs = v.array(v.object({ id: v.number(), code: v.string() }));
+/** `failed`: ids refused, with the code; the rest was done. */
+export const jobChanges = v.object({ done: v.array(v.number()), failed: v.array(v.object({ id: v.number(), code: v.string() })) });
+export type JobChanges = v.InferOutput<typeof jobChanges>;
 
 export const jobMethods = {
   "job.add": mutates(
@@ -114,16 +116,29 @@ export const jobMethods = {
       collapse: v.boolean(),
     }),
     v.array(rowSchema),
-    v.object({ counts: countsSchema, missing: v.array(v.number()) }),
+    v.object({
+      counts: countsSchema,
+      missing: v.array(v.number()),
+      /** A line stands after this job. */
+      line: v.optional(v.nullable(v.number())),
+      /** By the server's clock: how long a job has waited is counted up to it. */
+      now: v.optional(v.string()),
+    }),
   ),
   "job.show": reads(v.object({ ids: selectorsSchema }), v.object({ jobs: v.array(jobSchema), missing: v.array(v.number()) })),
-  /** Cancels; `forget` also removes from the records. `failed`: ids refused, with the code; the rest was done. */
+  /** Cancels; `forget` also removes from the records. */
   "job.cancel": mutates(
     v.object({ ids: selectorsSchema, forget: v.boolean() }),
-    v.object({ done: v.array(v.number()), failed: failedJobs }),
+    v.object({
+      ...jobChanges.entries,
+      /** Of `done` those whose processes are being stopped: they end when that is proven. */
+      stopping: v.optional(v.array(v.number())),
+      /** Of `stopping` those on machines that do not answer: asked again, they are ended without proof. */
+      unreachable: v.optional(v.array(v.object({ jid: v.number(), machine: v.string() }))),
+    }),
   ),
-  "job.hold": mutates(v.object({ ids: selectorsSchema }), v.object({ done: v.array(v.number()), failed: failedJobs })),
-  "job.unhold": mutates(v.object({ ids: selectorsSchema }), v.object({ done: v.array(v.number()), failed: failedJobs })),
+  "job.hold": mutates(v.object({ ids: selectorsSchema }), jobChanges),
+  "job.unhold": mutates(v.object({ ids: selectorsSchema }), jobChanges),
   "job.logs": reads(
     v.object({ ids: selectorsSchema, running: v.boolean() }),
     v.object({

@@ -28,7 +28,11 @@ export type WireMachine = v.InferOutput<typeof machineSchema>;
 const failedMachines = v.object({ failed: v.array(v.object({ addr: v.string(), code: v.string() })) });
 
 export const machineMethods = {
-  "machine.add": mutates(v.object({ addrs, class: className }), v.object({ added: v.array(v.string()), moved: v.array(v.string()) })),
+  "machine.add": mutates(
+    v.object({ addrs, class: className }),
+    /** `unchanged`: in that class already, and at work. */
+    v.object({ added: v.array(v.string()), moved: v.array(v.string()), unchanged: v.optional(v.array(v.string())) }),
+  ),
   "machine.list": reads(v.object({ class: v.nullable(className) }), v.object({ machines: v.array(machineSchema) })),
   /** Every machine named, and every machine of the classes named. `canceled`: jobs that ran there. */
   "machine.remove": mutates(

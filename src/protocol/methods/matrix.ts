@@ -4,16 +4,16 @@ import { mutates, streams } from "../method.ts";
 import { idSchema } from "../selector.ts";
 import { className, command, copyTo, count, countsSchema, jobSchema, retry, timeoutSeconds, warningSchema } from "./job.ts";
 
-const keys = v.pipe(
+export const matrixKeys = v.pipe(
   v.array(
     v.object({
       name: v.pipe(v.string(), v.maxLength(256)),
       values: v.pipe(v.array(v.pipe(v.string(), v.maxBytes(65_536))), v.minLength(1), v.maxLength(100_000)),
     }),
   ),
-  v.minLength(1),
   v.maxLength(100),
 );
+const keys = v.pipe(matrixKeys, v.minLength(1));
 
 export const matrixSchema = v.object({
   id: v.number(),
