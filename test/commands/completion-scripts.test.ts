@@ -20,7 +20,7 @@ describe("completions", () => {
       const { code, out, err } = await completions(`--${shell}`, `new folder/${shell}`);
       const path = join(folder, "new folder", shell, names[shell]);
       expect({ code, err }).toEqual({ code: 0, err: "" });
-      expect(out).toStartWith(`Wrote ${path}\nThis line in `);
+      expect(out).toStartWith(`Wrote ${path}\nTo activate it, put this line into `);
       expect(out).toContain(SHELLS[shell].activation(path).line);
       expect(lstatSync(path).mode & 0o777).toBe(0o644);
     }

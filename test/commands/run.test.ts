@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { root } from "../../src/commands/root.ts";
 import { RequestError } from "../../src/protocol/error.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { LISTING, MACHINES, MATRIX, wireJob } from "../terminal/samples.ts";
@@ -349,7 +350,7 @@ describe("exit codes", () => {
     expect(ran).toEqual({
       code: 2,
       out: "",
-      err: "`j` needs a command.\nThe commands are: job, machine, var, ping, status, serve, stop, link; `j --help` tells more.\n",
+      err: `\`j\` needs a command.\nThe commands are: ${root.commands.map(({ name }) => name).join(", ")}; \`j --help\` tells more.\n`,
     });
   });
 

@@ -29,7 +29,7 @@ export const run: Run<typeof completionsArguments> = async (args, { output, surr
   const { line, file } = activation(path);
   if (output.json) output.printJson({ shell, file: path, activate: line });
   else if (output.quiet) output.print(path);
-  else output.print(`Wrote ${path}\nThis line in ${file} activates it:\n  ${line}`);
+  else output.print(`Wrote ${path}\nTo activate it, put this line into ${file}:\n  ${line}`);
   return 0;
 };
 

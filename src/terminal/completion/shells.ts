@@ -23,7 +23,7 @@ export const SHELLS = {
   zsh: {
     script: zshScript,
     fileName: (name) => `_${name}`,
-    activation: (path) => ({ line: `source ${shellWord(path)}`, file: "~/.zshrc, after compinit" }),
+    activation: (path) => ({ line: `source ${shellWord(path)}`, file: "~/.zshrc (after compinit, if that is there)" }),
   },
   fish: {
     script: fishScript,
