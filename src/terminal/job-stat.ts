@@ -40,26 +40,6 @@ const COLUMNS = {
 export type StatColumn = keyof typeof COLUMNS;
 export const STAT_COLUMNS = Object.keys(COLUMNS) as readonly StatColumn[];
 
-/** Keys of a Job that no column stands for. */
-const JOB_KEYS: ReadonlySet<string> = new Set([
-  ...["jid", "kind", "status", "class", "cmd", "cmds", "command_line", "machine", "matrix", "tag", "attempt", "retry_of", "retried_by"],
-  ...[
-    "variables",
-    "cp_results",
-    "results",
-    "results_path",
-    "files",
-    "exit_code",
-    "signal",
-    "error",
-    "warning",
-    "log",
-    "err_log",
-    "cmd_logs",
-  ],
-  ...["timeout", "notify", "created", "started", "ended", "duration", "start", "end"],
-]);
-
 export function statRecord(job: WireJob): StatRecord {
   return { ...jobJson(job), start: job.started, end: job.ended };
 }
@@ -83,17 +63,14 @@ export function answeredRecord(before: StatRecord, answer: StatRecord): StatReco
   return { ...answer, ...changed };
 }
 
-/** What a mapper added: kept whatever columns were asked for, in the order in which they first came. */
-export function addedKeys(records: Iterable<StatRecord>): readonly string[] {
-  const added = new Set<string>();
-  for (const record of records) for (const key of Object.keys(record)) if (!JOB_KEYS.has(key)) added.add(key);
-  return [...added];
+/** What a mapper put into a job that had not been there: kept whatever columns were asked for. */
+export function addedKeys(before: StatRecord, answer: StatRecord): readonly string[] {
+  return Object.keys(answer).filter((key) => !Object.hasOwn(before, key));
 }
 
 /** An object with the keys of the columns, and what a mapper added. */
-export function chosenKeys(record: StatRecord, columns: readonly StatColumn[]): StatRecord {
-  const keys = [...columns.flatMap(keysOf), ...addedKeys([record])];
-  return Object.fromEntries(keys.map((key) => [key, record[key] ?? null]));
+export function chosenKeys(record: StatRecord, columns: readonly StatColumn[], added: readonly string[]): StatRecord {
+  return Object.fromEntries([...columns.flatMap(keysOf), ...added].map((key) => [key, record[key] ?? null]));
 }
 
 export function headerCells(columns: readonly StatColumn[], added: readonly string[]): string[] {

@@ -21,8 +21,8 @@ const INTERRUPTED = 130;
 
 export interface FollowedLog {
   readonly jid: number;
-  /** Of a setup job: how many of its commands have a log by now; 1 of every other. */
-  readonly commands: number;
+  /** Of a setup job: which of its commands runs, from 1; null of every other. */
+  readonly command: number | null;
 }
 
 /** @returns the exit code: 0 when all jobs have ended, or nobody reads any more */
@@ -108,16 +108,16 @@ interface LabelOptions {
 function labelledScreen(log: FollowedLog, { output, palette, width, index, tail }: LabelOptions): LogScreen {
   const paints = [palette.cyan, palette.yellow, palette.green, palette.magenta, palette.blue];
   const paint = paints[index % paints.length] ?? palette.cyan;
-  const prefix = (command: number): string => paint(`${labelOf({ ...log, commands: command }).padStart(width)}| `);
+  let { command } = log;
+  const prefix = (): string => paint(`${labelOf({ jid: log.jid, command }).padStart(width)}| `);
   const text = output.isTerminal() ? screenText() : asIs;
-  const lines = new LabelledLines(prefix(log.commands));
-  let command = log.commands;
+  const lines = new LabelledLines(prefix());
   let isFirst = true;
   return {
     show: (bytes) => {
       if (bytes.length === 0) {
-        command += 1;
-        return output.write(lines.relabel(prefix(command)));
+        command = (command ?? 1) + 1;
+        return output.write(lines.relabel(prefix()));
       }
       // What was cut out of the middle of a log begins with half a line.
       const whole = isFirst && bytes.length >= tail ? bytes.subarray(bytes.indexOf(0x0a) + 1) : bytes;
@@ -126,14 +126,14 @@ function labelledScreen(log: FollowedLog, { output, palette, width, index, tail 
     },
     end: (status) => {
       output.write(lines.end());
-      if (output.isTerminal()) output.print(`${prefix(command)}${palette.dim(`(${status})`)}`);
+      if (output.isTerminal()) output.print(`${prefix()}${palette.dim(`(${status})`)}`);
     },
   };
 }
 
 /** `12`, and `12.2` for the second command of a setup job. */
-export function labelOf({ jid, commands }: FollowedLog): string {
-  return commands === 1 ? String(jid) : `${jid}.${commands}`;
+function labelOf({ jid, command }: FollowedLog): string {
+  return command === null ? String(jid) : `${jid}.${command}`;
 }
 
 function asIs(bytes: Uint8Array): Uint8Array {

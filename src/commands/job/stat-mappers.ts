@@ -4,7 +4,8 @@
  */
 import { availableParallelism } from "node:os";
 import type { Environment } from "../../config/paths.ts";
-import { answeredRecord, columnText, type StatRecord, withColumn } from "../../terminal/job-stat.ts";
+import { addedKeys, answeredRecord, columnText, type StatRecord, withColumn } from "../../terminal/job-stat.ts";
+import type { StatRow } from "./stat-output.ts";
 import type { MapperProgram, StatPlan } from "./stat-plan.ts";
 
 /** What one program may print for one job. */
@@ -14,7 +15,7 @@ const COMPLAINT_BYTES_MAX = 65_536;
 const AHEAD_OF_EACH = 16;
 
 export type Mapped =
-  | { readonly kind: "mapped"; readonly record: StatRecord; readonly complaints: readonly string[] }
+  | { readonly kind: "mapped"; readonly row: StatRow; readonly complaints: readonly string[] }
   | { readonly kind: "failed"; readonly message: string; readonly complaints: readonly string[] };
 
 export interface MapperOptions {
@@ -52,6 +53,7 @@ async function mapRecord(
 ): Promise<Mapped> {
   const complaints: string[] = [];
   let mapped = record;
+  let added: readonly string[] = [];
   try {
     for (const { column, program } of columnMaps) {
       const text = await answerOf(program, columnText(mapped, column), { ...options, complaints });
@@ -59,9 +61,11 @@ async function mapRecord(
     }
     if (mapper !== null) {
       const text = await answerOf(mapper, JSON.stringify(mapped), { ...options, complaints });
-      mapped = answeredRecord(mapped, parsedAnswer(text, mapper));
+      const answer = parsedAnswer(text, mapper);
+      added = addedKeys(mapped, answer);
+      mapped = answeredRecord(mapped, answer);
     }
-    return { kind: "mapped", record: mapped, complaints };
+    return { kind: "mapped", row: { record: mapped, added }, complaints };
   } catch (error) {
     if (!(error instanceof MapperFault)) throw error;
     return {

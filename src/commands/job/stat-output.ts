@@ -1,7 +1,6 @@
 /** Prints what `job stat` found in its format, piece by piece: two hundred thousand jobs are never one text. */
 import { paletteOf } from "../../terminal/colour.ts";
 import {
-  addedKeys,
   chosenKeys,
   headerCells,
   recordCells,
@@ -14,9 +13,15 @@ import { printableLines } from "../../terminal/printable.ts";
 import { type Output, safeJson } from "../output.ts";
 import type { StatPlan } from "./stat-plan.ts";
 
+export interface StatRow {
+  readonly record: StatRecord;
+  /** Keys that a mapper added. */
+  readonly added: readonly string[];
+}
+
 export interface StatPrinter {
   /** @returns false when nobody reads any more */
-  print(records: readonly StatRecord[]): boolean;
+  print(rows: readonly StatRow[]): boolean;
   end(): Promise<void>;
 }
 
@@ -45,7 +50,7 @@ async function csvRows({ excelSafe }: StatPlan): Promise<Rows> {
 
 function linePrinter(line: (record: StatRecord) => string, output: Output): StatPrinter {
   return {
-    print: (records) => write(records.map((record) => `${line(record)}\n`).join(""), output),
+    print: (rows) => write(rows.map(({ record }) => `${line(record)}\n`).join(""), output),
     end: async () => undefined,
   };
 }
@@ -55,9 +60,9 @@ function jsonPrinter({ columns }: StatPlan, output: Output): StatPrinter {
   const forPeople = output.isTerminal();
   let started = false;
   return {
-    print: (records) => {
-      const items = records.map((record) => {
-        const text = safeJson(columns === null ? record : chosenKeys(record, columns), forPeople);
+    print: (rows) => {
+      const items = rows.map(({ record, added }) => {
+        const text = safeJson(columns === null ? record : chosenKeys(record, columns, added), forPeople);
         const lead = started ? "," : "[";
         started = true;
         return forPeople ? `${lead}\n${text.replaceAll(/^/gm, "  ")}` : `${lead}${text}`;
@@ -72,38 +77,42 @@ function jsonPrinter({ columns }: StatPlan, output: Output): StatPrinter {
 function rowPrinter(plan: StatPlan, output: Output, rows: Rows): StatPrinter {
   const columns = plan.columns ?? STAT_COLUMNS;
   const isShown = output.isTerminal();
-  const show = (text: string): boolean => write(isShown ? printableLines(text) : text, output);
-  const kept: StatRecord[] = [];
-  let started = false;
-  const header = (added: readonly string[]): (readonly string[])[] => {
-    if (started || !plan.headers) return [];
-    started = true;
-    return [headerCells(columns, added)];
+  const kept: StatRow[] = [];
+  let isHeaderDue = plan.headers;
+  const printed = (some: readonly StatRow[]): boolean => {
+    const added = allAdded(some);
+    const header = isHeaderDue ? [headerCells(columns, added)] : [];
+    isHeaderDue = false;
+    const text = rows([...header, ...some.map(({ record }) => recordCells(record, columns, added))]);
+    return write(isShown ? printableLines(text) : text, output);
   };
-  const printed = (records: readonly StatRecord[], added: readonly string[]): boolean =>
-    show(rows([...header(added), ...records.map((record) => recordCells(record, columns, added))]));
   return {
-    print: (records) => {
-      if (plan.mapper === null) return printed(records, []);
-      kept.push(...records);
+    print: (some) => {
+      if (plan.mapper === null) return printed(some);
+      kept.push(...some);
       return true;
     },
-    end: async () => void printed(kept, addedKeys(kept)),
+    end: async () => void printed(kept),
   };
+}
+
+/** In the order in which they first came. */
+function allAdded(rows: readonly StatRow[]): readonly string[] {
+  return [...new Set(rows.flatMap((row) => row.added))];
 }
 
 function tablePrinter(plan: StatPlan, output: Output): StatPrinter {
   const columns = plan.columns ?? STAT_COLUMNS;
-  const kept: StatRecord[] = [];
+  const kept: StatRow[] = [];
   return {
-    print: (records) => {
-      kept.push(...records);
+    print: (rows) => {
+      kept.push(...rows);
       return true;
     },
     end: async () => {
       const screen = await output.screen();
-      const added = addedKeys(kept);
-      const rows = { header: headerCells(columns, added), cells: kept.map((record) => recordCells(record, columns, added)) };
+      const added = allAdded(kept);
+      const rows = { header: headerCells(columns, added), cells: kept.map(({ record }) => recordCells(record, columns, added)) };
       const options = { width: screen.width, headers: plan.headers, header: paletteOf(screen).bold };
       output.printLines(renderStatTable(columns, rows, options));
     },

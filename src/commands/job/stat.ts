@@ -31,7 +31,7 @@ type Outcome = "done" | "unread" | "failed";
 
 async function printAll(stream: Stream, plan: StatPlan, printer: StatPrinter): Promise<Outcome> {
   for await (const jobs of stream) {
-    if (!printer.print(jobs.map((job) => recordOf(job, plan)))) return "unread";
+    if (!printer.print(jobs.map((job) => ({ record: recordOf(job, plan), added: [] })))) return "unread";
   }
   return "done";
 }
@@ -50,7 +50,7 @@ async function printMapped(
       if (mapped.kind === "failed") {
         output.error("mapper-failed", mapped.message, "The other jobs were printed; try it with --id and this job alone.");
         outcome = "failed";
-      } else if (!printer.print([mapped.record])) return "unread";
+      } else if (!printer.print([mapped.row])) return "unread";
     }
     return outcome;
   } finally {
