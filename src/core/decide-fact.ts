@@ -36,7 +36,8 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
       if (!complete) return [];
       const recordNow = ended.kind === "done" ? (ended.results?.record ?? null) : null;
       if (fact.recordBefore !== undefined && fact.recordBefore !== recordNow) return [];
-      return [...recalledEvents(state, fact.job), { kind: "job-results-changed", at: context.now, jid, results: fact.results }];
+      const warning = fact.warning === undefined ? {} : { warning: fact.warning };
+      return [...recalledEvents(state, fact.job), { kind: "job-results-changed", at: context.now, jid, results: fact.results, ...warning }];
     }
     case "logs-moved": {
       const { jid } = fact.job;
@@ -252,7 +253,7 @@ function setupFailureEvents(
   };
   const machine = machineAt(state, addr);
   if (machine === undefined || machine.class === NO_CLASS || machine.assignment.kind === "leaving") return [failed];
-  const cause = problem("setup-failed", { jid: String(job.jid), ...where, exit_code: String(failure.exitCode) });
+  const cause = problem("setup-failed", { ...named.data, jid: String(job.jid), machine: addr, exit_code: String(failure.exitCode) });
   return [failed, { kind: "machine-quarantined", at: now, addr, reason: { kind: "problem", problem: cause } }];
 }
 

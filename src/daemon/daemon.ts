@@ -243,10 +243,11 @@ export class Daemon {
       const log = join(this.options.serve.logDir, logName(job.jid, line, distinction));
       return { log, errLog: `${log}${STDERR_SUFFIX}` };
     };
-    const plain = paths("");
-    const isEarlier = command > 0 && logPathsOf(job).includes(plain.log);
-    const taken = isEarlier || [plain.log, plain.errLog].some((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0);
-    return { runId, machine, ...this.fleet.placeFor(machine, placeClass(state, job)), ...(taken ? paths(runId) : plain) };
+    const earlier = command === 0 ? [] : logPathsOf(job);
+    const isFree = ({ log, errLog }: ReturnType<typeof paths>): boolean =>
+      !earlier.includes(log) && [log, errLog].every((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0);
+    const names = [paths(""), ...(command === 0 ? [] : [paths(String(command + 1))])];
+    return { runId, machine, ...this.fleet.placeFor(machine, placeClass(state, job)), ...(names.find(isFree) ?? paths(runId)) };
   }
 
   private makeFleet(observe: (fact: Fact) => Promise<void>): Fleet {

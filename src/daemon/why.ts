@@ -16,6 +16,7 @@ export interface Reason {
     | "setup-ahead"
     | "secret-missing"
     | "class-empty"
+    | "class-in-setup"
     | "machine"
     | "jobs-ahead"
     | "last-start"
@@ -59,15 +60,29 @@ function ownMachineReasons(state: State, jid: number, { machine: addr }: SetupSp
 
 function machineReasons(state: State, className: string): readonly Reason[] {
   const machines = [...state.machines.values()].filter((machine) => machine.class === className);
-  if (machines.length === 0) return [{ code: "class-empty", data: { class: className } }];
+  const setups = setupsFor(state, className).map((jid) => String(jid));
+  const toCome: readonly Reason[] =
+    setups.length === 0 ? [] : [{ code: "class-in-setup", data: { class: className, jobs: setups.join(", ") } }];
+  if (machines.length === 0) return toCome.length > 0 ? toCome : [{ code: "class-empty", data: { class: className } }];
   const interrupted = interruptedSetups(state);
-  return machines.map((machine) => {
+  const each = machines.map((machine): Reason => {
     const setup = machine.assignment.kind === "free" ? interrupted.get(machine.slot) : undefined;
     if (setup !== undefined) return { code: "machine", data: { addr: machine.addr, state: "half-set-up", setup: String(setup) } };
     const { addr, state: machineState, running, reason } = machineView(machine);
     const because = reason === null ? {} : withProblem(reason);
     return { code: "machine", data: { addr, state: machineState, ...(running === null ? {} : { running: String(running) }), ...because } };
   });
+  return [...each, ...toCome];
+}
+
+/** Setup jobs that will bring a machine into the class that is not in it. */
+export function setupsFor(state: State, className: string): readonly number[] {
+  const found: number[] = [];
+  for (const [jid, addr] of state.setups) {
+    const brings = state.jobs.get(jid)?.spec.class === className && machineAt(state, addr)?.class !== className;
+    if (brings) found.push(jid);
+  }
+  return found;
 }
 
 function queueReasons(state: State, job: Job): readonly Reason[] {

@@ -22,6 +22,10 @@ const NOTICE_WORDS: Readonly<Record<string, Wording>> = {
   // why it is not running
   held: (data) => ({ message: `It is held${since(data)}.`, hint: "Let it go with `j job unhold JID`." }),
   "back-off": (data) => ({ message: `It waits until ${instant(data, "until")}, after a failure.`, hint: "" }),
+  "class-in-setup": (data) => ({
+    message: `A machine joins class ${quoted(data, "class", "of it")} when setup job ${bare(data, "jobs", "JID").replace(/, (\d+)$/, " or $1")} is done.`,
+    hint: "",
+  }),
   stagger: (data) => ({ message: `It waits until ${instant(data, "until")}, as --stagger asked.`, hint: "" }),
   "setup-ahead": (data) => ({
     message: `Machine ${quoted(data, "addr", "of it")} is to be set up by ${String(data["jobs"]).includes(",") ? "jobs" : "job"} ${bare(data, "jobs", "before it")} first.`,

@@ -82,19 +82,19 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: `See their logs; then put it back with \`j machine restore${named(data) || " ADDR"}\`.`,
   }),
   "setup-failed": (data) => ({
-    message: `Setup job ${bare(data, "jid", "of it")} failed: ${failedCommand(data) ?? "a command failed."}`,
+    message: `Setup job ${bare(data, "jid", "of it")}: ${data["seconds"] === undefined ? (failedCommand(data) ?? "a command failed.") : `stopped${atTimeout(data)}.`}`,
     hint: `See \`j job log -l ${bare(data, "jid", "JID")}\`; then set it up again, or put it back as it is with \`j machine restore${named(data) || " ADDR"}\`.`,
   }),
   "nonzero-exit": (data) => ({
     message:
-      failedCommand(data) ??
+      sentenceOrNull(failedCommand(data)) ??
       (data["signal"] === undefined
         ? `Exited with ${bare(data, "exit_code", bare(data, "exitCode", "a failure"))}.`
         : `Killed by ${bare(data, "signal", "a signal")}.`),
     hint: "See what it printed: `j job log -l JID`, and `-e` for its standard error.",
   }),
   "timed-out": (data) => ({
-    message: `Stopped at its timeout${data["seconds"] === undefined ? "" : ` of ${seconds(data)}`}${inCommand(data)}.`,
+    message: `Stopped${atTimeout(data)}.`,
     hint: "Give it longer with --timeout when it is queued again.",
   }),
   canceled: () => ({ message: "Canceled.", hint: "" }),
@@ -246,12 +246,20 @@ function short(message: string): Words {
 /** Which of a setup job's commands it was, and how it ended; null for any other job. */
 function failedCommand(data: Data): string | null {
   if (data["command_number"] === undefined) return null;
-  const how = data["signal"] === undefined ? `failed with exit code ${bare(data, "exit_code", "?")}` : `was killed by ${data["signal"]}`;
-  return `${sentenceCase(numbered(data))} ${how}: ${beginning(data)}`;
+  const how =
+    data["signal"] === undefined
+      ? `failed with exit code ${bare(data, "exit_code", "?")}`
+      : `was killed by ${bare(data, "signal", "a signal")}`;
+  return `${numbered(data)} ${how}: ${beginning(data)}`;
 }
 
-function inCommand(data: Data): string {
-  return data["command_number"] === undefined ? "" : `, in ${numbered(data)}: ${beginning(data)}`;
+function sentenceOrNull(text: string | null): string | null {
+  return text === null ? null : sentenceCase(text);
+}
+
+function atTimeout(data: Data): string {
+  const time = data["seconds"] === undefined ? "" : ` of ${seconds(data)}`;
+  return ` at its timeout${time}${data["command_number"] === undefined ? "" : `, in ${numbered(data)}: ${beginning(data)}`}`;
 }
 
 function numbered(data: Data): string {
