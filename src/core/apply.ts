@@ -194,7 +194,7 @@ function endedState(state: JobState, event: EndingEvent): EndedState {
     case "job-results-changed": {
       if (state.kind !== "done" && state.kind !== "failed") throw misfit(state, event);
       const { run, startedAt, endedAt, prefixes } = state;
-      const warning = state.kind === "done" ? state.warning : null;
+      const warning = event.warning ?? (state.kind === "done" ? state.warning : null);
       return { kind: "done", run, startedAt, endedAt, prefixes, results: event.results, warning };
     }
   }

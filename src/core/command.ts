@@ -116,6 +116,8 @@ export type Fact =
       readonly results: CopiedResults;
       /** What it rests on: nothing changes when the job's results have another record by now. null: they had none. Absent: whatever they have. */
       readonly recordBefore?: string | null;
+      /** Of the fetching. Absent: what was to be said of the job before. */
+      readonly warning?: Problem;
     }
   /** Logs of an ended job were moved; those that it does not have are passed over. */
   | { readonly kind: "logs-moved"; readonly job: Job; readonly moves: readonly LogMove[] }

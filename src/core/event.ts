@@ -61,7 +61,14 @@ export type Event =
   /** An ended job read back from its history block because a command names it. */
   | { readonly kind: "job-recalled"; readonly job: Job }
   /** Results of an ended job, fetched or moved later. */
-  | { readonly kind: "job-results-changed"; readonly at: number; readonly jid: number; readonly results: CopiedResults }
+  | {
+      readonly kind: "job-results-changed";
+      readonly at: number;
+      readonly jid: number;
+      readonly results: CopiedResults;
+      /** Of the fetching. Absent: what was to be said of the job before. */
+      readonly warning?: Problem;
+    }
   /** Logs of an ended job are elsewhere now. */
   | { readonly kind: "job-logs-moved"; readonly at: number; readonly jid: number; readonly moves: readonly LogMove[] }
   /** Ended jobs that are now in history blocks leave the memory, and answers older than a week with them. */

@@ -34,10 +34,16 @@ export interface ResultsTransferOptions {
   readonly log: DaemonLog;
 }
 
-const NOTHING: Transferred = { resultsPath: null, log: null, errLog: null, fileCount: 0, bytes: 0, problems: [] };
+const NOTHING: Transferred = { resultsPath: null, log: null, errLog: null, fileCount: 0, bytes: 0, problems: [], warnings: [] };
 
 /** What stands for the completeness of results was not printed, or is lost: fetching cannot mend it. */
 const BEYOND_FETCHING: readonly string[] = ["results-line-invalid", "log-unwritable", "no-space"];
+
+interface Fetched {
+  readonly isNew: boolean;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
 
 export class ResultsTransfer {
   /** The last request for each job that has not ended. */
@@ -86,25 +92,22 @@ export class ResultsTransfer {
     if (here.problems.length > 0) {
       this.options.log.warn(`results of job ${job.jid} not all taken to ${target}: ${here.problems.map(describe).join("; ")}`);
     }
-    return here;
+    return { ...here, warnings: [...fetched.warnings, ...here.warnings] };
   }
 
   /** Fetches what is on the machine only. */
-  private async fetched(
-    job: Job,
-    copy: { readonly target: string; readonly signal: AbortSignal },
-  ): Promise<{ readonly isNew: boolean; readonly problems: readonly Problem[] }> {
+  private async fetched(job: Job, copy: { readonly target: string; readonly signal: AbortSignal }): Promise<Fetched> {
     const { results, log } = this.options;
     const state = uncopied(job);
-    if (state === null) return { isNew: false, problems: [] };
+    if (state === null) return { isNew: false, problems: [], warnings: [] };
     if (state.kind === "failed" && (BEYOND_FETCHING.includes(state.problem.code) || state.prefixes.length === 0)) {
-      return { isNew: false, problems: [state.problem] };
+      return { isNew: false, problems: [state.problem], warnings: [] };
     }
     const outcome = await results.fetchLater(job, state, copy);
-    if (outcome.kind === "failed") return { isNew: false, problems: [outcome.problem] };
+    if (outcome.kind === "failed") return { isNew: false, problems: [outcome.problem], warnings: [] };
     await results.noteCopied(job, outcome);
     log.info(`results of job ${job.jid} fetched later, to ${copy.target}`);
-    return { isNew: true, problems: outcome.warnings };
+    return { isNew: true, problems: [], warnings: outcome.warnings };
   }
 
   /** Takes what is on this host. */
@@ -264,5 +267,6 @@ function transferred(run: Run, taken: Taken, problems: readonly Problem[]): Tran
     fileCount: taken.files.length,
     bytes: taken.files.reduce((sum, file) => sum + file.bytes, 0),
     problems,
+    warnings: taken.warnings,
   };
 }

@@ -103,7 +103,9 @@ export class Results {
   async noteCopied(job: Job, outcome: CopyDone): Promise<void> {
     await this.noteAllDisplaced(outcome);
     const recordBefore = job.state.kind === "done" ? (job.state.results?.record ?? null) : null;
-    await this.options.observe({ kind: "results-changed", job, results: copiedResults(outcome), recordBefore });
+    const [warning] = outcome.warnings;
+    const results = copiedResults(outcome);
+    await this.options.observe({ kind: "results-changed", job, results, recordBefore, ...(warning === undefined ? {} : { warning }) });
   }
 
   async noteAllDisplaced({ displaced, record }: Pick<CopyDone, "displaced" | "record">): Promise<void> {

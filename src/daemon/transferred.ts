@@ -21,4 +21,5 @@ export interface Transferred {
   readonly bytes: number;
   /** What could not be done; the rest was. */
   readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
 }

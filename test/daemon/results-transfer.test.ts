@@ -212,6 +212,17 @@ describe("results that were never copied", () => {
     expect(contents(scene.path("machine"))).toEqual(FILES);
   });
 
+  test("have what was passed over as a warning of the job; that is no error", async () => {
+    await using scene = await Scene.open({ isTargetFull: true });
+    mkdirSync(scene.path("machine/out"), { recursive: true });
+    symlinkSync("/etc/passwd", scene.path("machine/out/link"));
+    const jid = await scene.ended(FILES);
+    const taken = await scene.take(jid, scene.path("new"));
+    expect([taken.problems, taken.warnings.map(({ code }) => code)]).toEqual([[], ["results-skipped"]]);
+    expect((await scene.job(jid)).state).toMatchObject({ kind: "done", warning: { code: "results-skipped" } });
+    expect(existsSync(scene.path("new/out/link"))).toBe(false);
+  });
+
   test("because they were to be recorded only can be fetched later", async () => {
     await using scene = await Scene.open();
     const jid = await scene.ended(FILES, { copyTo: null });

@@ -2,7 +2,8 @@
 import { RequestError } from "../../protocol/error.ts";
 import type { WireTaken } from "../../protocol/methods/job-results.ts";
 import type { Result } from "../../protocol/methods.ts";
-import { takenErrors, takenWords } from "../../terminal/taken-results.ts";
+import { problemWords } from "../../terminal/problem.ts";
+import { takenErrors, takenWarnings, takenWords } from "../../terminal/taken-results.ts";
 import type { Arguments } from "../argument.ts";
 import type { Context } from "../context.ts";
 import { UsageError } from "../failure.ts";
@@ -49,6 +50,7 @@ export async function takeResults(
 
 /** `j job cpresults 5 6` is a slip of the hand far more often than a folder called 5. @throws UsageError */
 function checkedFolder(typed: string, mode: "copy" | "move"): string {
+  if (typed === "") throw new UsageError("The folder is empty.", "If it came from a shell variable: that one is not set.");
   if (!/^(\d+(-\d+)?|last)$/.test(typed)) return typed;
   const verb = mode === "copy" ? "cpresults" : "mvresults";
   throw new UsageError(
@@ -64,6 +66,7 @@ function show(taken: WireTaken, output: Output): void {
     else if (!output.quiet && isThere) output.print(takenWords(taken));
   }
   for (const { code, message, hint } of takenErrors(taken)) output.error(code, message, hint);
+  for (const { message, hint } of takenWarnings(taken)) output.warn(message, hint);
 }
 
 function finish(taken: readonly WireTaken[], result: Result<"job.take-results">, output: Output): number {
@@ -73,10 +76,10 @@ function finish(taken: readonly WireTaken[], result: Result<"job.take-results">,
     output.printJson(
       taken
         .toSorted((one, other) => one.jid - other.jid)
-        .map(({ jid, results_path, log, err_log, files, bytes, ...more }) => {
-          const error = takenErrors({ jid, results_path, log, err_log, files, bytes, ...more })[0]?.message ?? null;
-          return { jid, results_path, log, err_log, files, bytes, error };
-        }),
+        .map(({ problems, problem_count: _, warnings: __, ...one }) => ({
+          ...one,
+          error: problems[0] === undefined ? null : problemWords(problems[0]).message,
+        })),
     );
   } else if (taken.length === 0 && missing.length + failed.length === 0 && !output.quiet) output.print("No job has anything to take.");
   if (notEnded.length > 0) {

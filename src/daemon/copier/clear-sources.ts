@@ -16,6 +16,7 @@ import { readRecord, recordPath } from "./record.ts";
 import { syncPaths } from "./sync.ts";
 import type { SourceFile } from "./take-results.ts";
 import type { TargetFolder, TargetFolders } from "./target-folders.ts";
+import { TimeSlice } from "./time-slice.ts";
 import type { FetchedFile } from "./transfer.ts";
 
 export interface ClearRequest {
@@ -128,9 +129,17 @@ function upward(path: string): string[] {
 async function forget(folder: TargetFolder, gone: ReadonlySet<string>, { jid, runId }: ClearRequest): Promise<void> {
   const record = await readRecord(recordPath(folder.root, jid)).catch(() => null);
   if (record?.runId !== runId) return;
-  const stays = ({ path }: FetchedFile): boolean => !gone.has(path) && look(join(folder.root, path)) !== null;
-  const files = record.files.filter(stays);
-  const logs = record.logs.filter(stays);
+  const slice = new TimeSlice();
+  const staying = async (all: readonly FetchedFile[]): Promise<FetchedFile[]> => {
+    const left: FetchedFile[] = [];
+    for (const file of all) {
+      if (!gone.has(file.path) && look(join(folder.root, file.path)) !== null) left.push(file);
+      if (slice.over) await slice.pause();
+    }
+    return left;
+  };
+  const files = await staying(record.files);
+  const logs = await staying(record.logs);
   const records = makeOwnFolder(folder.root, RECORDS_FOLDER);
   makeOwnFolder(records, "incoming");
   await folder.replaceRecord(jid, files.length + logs.length === 0 ? null : { ...record, files, logs });

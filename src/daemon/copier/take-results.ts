@@ -65,6 +65,8 @@ export interface Taken {
   readonly displaced: readonly Displaced[];
   /** Files that could not be taken; all others were. */
   readonly problems: readonly Problem[];
+  /** Records of other jobs that could not follow. */
+  readonly warnings: readonly Problem[];
   /** Every file that has a proved copy in TO and another name elsewhere. */
   readonly sources: readonly SourceFile[];
 }
@@ -159,7 +161,8 @@ async function take(options: TakeOptions, incoming: Incoming): Promise<Taken> {
     isSameFolder,
     logs: logs.map(({ to, wanted: { log } }) => ({ from: log, to: join(options.target, withoutSuffix(to, options.logs, log)) })),
     displaced: placed.displaced,
-    problems: [...problems, ...placed.warnings],
+    problems,
+    warnings: placed.warnings,
     sources: found.filter(({ wanted: { isSameFile } }) => !isSameFile).map(({ wanted: _, ...source }) => source),
   };
 }

@@ -63,5 +63,6 @@ function view(jid: number, taken: Transferred): WireTaken {
     bytes: taken.bytes,
     problems: taken.problems.slice(0, PROBLEMS_TOLD_MAX).map(wireProblem),
     problem_count: taken.problems.length,
+    warnings: taken.warnings.slice(0, PROBLEMS_TOLD_MAX).map(wireProblem),
   };
 }

@@ -19,6 +19,8 @@ export const takenSchema = v.object({
   problems: v.array(problemSchema),
   /** How many problems there are, when it is more than are told. */
   problem_count: v.number(),
+  /** What should be known of those that were taken. */
+  warnings: v.array(problemSchema),
 });
 export type WireTaken = v.InferOutput<typeof takenSchema>;
 
