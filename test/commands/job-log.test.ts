@@ -35,32 +35,30 @@ beforeAll(async () => {
     "job.log-size": async ({ jid }) => ({ bytes: jid === 7 ? 12 : jid === 13 ? 1_000 : null }),
     "job.follow": async ({ jid }, { emit, signal }) => {
       const untilGone = (): Promise<never> => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-      switch (jid) {
-        case 7:
-          await emit(bytes("line "));
-          await emit(bytes("of 7\nha"));
-          await emit(bytes(await Promise.race([more.promise, untilGone()])));
-          return await untilGone();
-        case 14:
-          for (;;) {
-            signal.throwIfAborted();
-            await emit(bytes("tick\n".repeat(1_000)));
-          }
-        case 13:
-          await emit(bytes("fewer bytes than it has"));
-          return await untilGone();
-        case 8:
-          throw new RequestError("log-missing", { jid, path: "/nowhere/logs/8-bench" });
-        case 12:
-          await emit(bytes("two\n"));
-          await emit(new Uint8Array());
-          await emit(bytes("three"));
-          return { status: "done" };
-        default:
-          await emit(bytes(`a\nb ${jid}`));
-          await emit(bytes(`${jid}\n`));
-          return { status: "done" };
+      if (jid === 8) throw new RequestError("log-missing", { jid, path: "/nowhere/logs/8-bench" });
+      if (jid === 7) {
+        await emit(bytes("line "));
+        await emit(bytes("of 7\nha"));
+        await emit(bytes(await Promise.race([more.promise, untilGone()])));
+        return await untilGone();
       }
+      if (jid === 13) {
+        await emit(bytes("fewer bytes than it has"));
+        return await untilGone();
+      }
+      while (jid === 14) {
+        signal.throwIfAborted();
+        await emit(bytes("tick\n".repeat(1_000)));
+      }
+      if (jid === 12) {
+        await emit(bytes("two\n"));
+        await emit(new Uint8Array());
+        await emit(bytes("three"));
+      } else {
+        await emit(bytes(`a\nb ${jid}`));
+        await emit(bytes(`${jid}\n`));
+      }
+      return { status: "done" };
     },
   });
   temporary = join(server.stateDir, "tmp");

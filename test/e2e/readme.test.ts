@@ -48,6 +48,11 @@ const SEEN: Readonly<Record<string, RegExp>> = {
   "j job matrix csv 3": /^jid,SIZE,MODE,status,machine,duration,results_path\n4,1,fast,done,/,
   "j job log 0": /\/logs\/0-/,
   "j job log -t 0": /RESULTS: out-0/,
+  "j job log -t 0-2": /^[012]\| RESULTS: out-[012]$/m,
+  "j job stat --after 0 --only-done --csv --jid --machine --duration --results-path ''":
+    /^jid,machine,duration,results_path\n0,local\/[ab],[\d.]+,\/.*\/results\/out-0.txt\n/,
+  "j job stat --id 3 --text --no-headers --vars --jid --jid-map 'sed s/^/job-/'": /^\{"SIZE":"1","MODE":"fast"\}\tjob-4\n/,
+  "j job stat --id 0 --json --mapper 'sed s/small/tiny/'": /"class":"tiny"/,
   "j job cpresults 'copies/{JID}' 0-2": /Job 2: .*\/copies\/2\/out-2.txt \(1 file/,
   "j job mvresults archive 0": /^Job 0: .*\/archive\/out-0.txt /,
   "j job why last": /no machine in class "huge"/,

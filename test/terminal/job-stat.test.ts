@@ -25,7 +25,7 @@ const done = wireJob({
   started: "2026-11-22T20:00:00.000Z",
   ended: "2026-11-22T20:01:30.500Z",
   duration: 90.5,
-  results: ["/home/u/out"],
+  results: ["/home/user/out"],
   results_path: "/home/user/results/out",
   log: "/logs/12",
 });
@@ -40,7 +40,7 @@ describe("a column of job stat", () => {
       "90.5",
       "2026-11-22T20:00:00.000Z",
       '{"SIZE":"4","MODE":"linear"}',
-      "/home/u/out",
+      "/home/user/out",
       "/home/user/results",
     ]);
   });
