@@ -23,6 +23,7 @@ export class Load {
   async submit(): Promise<void> {
     while (!this.over) {
       await this.once();
+      // tidy-allow sleep: the random moment is what is tested
       await Bun.sleep(20 + Math.floor(this.options.chance() * 60));
     }
   }

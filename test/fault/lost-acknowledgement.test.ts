@@ -33,7 +33,7 @@ test(
     const client = await connect({ address: `${PROXY_HOST}:${daemon.port}`, tokenFile: `${daemon.stateDir}/token` });
     const acknowledged: number[] = [];
     let cuts = 0;
-    let last: Cut | null = null;
+    let last: Cut | null = null as Cut | null;
     for (let index = 0; index < submissions; index++) {
       // A connection that ended behind the last reply is noticed by the next request, which then has its one other try.
       const cut: Cut | null = last?.kind === "after" ? null : chosenCut(chance);

@@ -65,6 +65,7 @@ async function round(wanted: number, chance: () => number): Promise<number> {
   const load = new Load({ daemon, oracle, chance, class: "cut" });
   const submitting = Array.from({ length: 3 }, () => load.submit());
   for (let cut = 0; cut < wanted; cut++) {
+    // tidy-allow sleep: the random moment is what is tested
     await Bun.sleep(50 + Math.floor(chance() * 450));
     disk.shutDown();
     await daemon.kill();

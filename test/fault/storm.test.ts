@@ -42,6 +42,7 @@ async function round(wanted: number, chance: () => number): Promise<number> {
   const load = new Load({ daemon, oracle, chance, class: "storm" });
   const submitting = Array.from({ length: SUBMITTERS }, () => load.submit());
   for (let kill = 0; kill < wanted; kill++) {
+    // tidy-allow sleep: the random moment is what is tested
     await Bun.sleep(1 + Math.floor(chance() * 499));
     await daemon.kill();
     await daemon.start();
