@@ -16,7 +16,7 @@ const taken: WireTaken = {
 
 describe("where the results of a job are now", () => {
   test("is one line: the place, how many and how large", () => {
-    expect(takenWords(taken)).toBe("Job 7: /archive/exp7 (3 files, 12 MB)");
+    expect(takenWords(taken)).toBe("Job 7: /archive/exp7 (3 files, 12.0 MB)");
     expect(takenWords({ ...taken, files: 1 })).toStartWith("Job 7: /archive/exp7 (1 file, ");
     expect(takenWords({ ...taken, results_path: null, files: 0 })).toBe("Job 7: /archive/7-run (the log; it has no results)");
   });

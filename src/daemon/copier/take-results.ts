@@ -142,9 +142,10 @@ async function take(options: TakeOptions, incoming: Incoming): Promise<Taken> {
       backupHints: folder.backupHints,
     });
     const all = withEarlier(displaced, known?.displaced ?? []);
-    if (found.length === 0) return { displaced: all, warnings: [] };
+    if (found.length === 0) return { displaced, warnings: [] };
     const record = recordOf(options, { files, logs: logs.map(resultFile), displaced: all, known, isSameFolder });
-    return { displaced: all, warnings: await folder.writeRecords(record) };
+    // What made way for an earlier copy has been told; an interrupted one's plan is still in `incoming`.
+    return { displaced, warnings: await folder.writeRecords(record, displaced) };
   });
   const path =
     results === null

@@ -70,22 +70,23 @@ export class TargetFolder {
   /**
    * Writes the new names of what was set aside into the records of the jobs it belongs to, then the record of
    * this copy. Repeating it changes nothing.
+   * @param moves what was set aside just now, when the record names more
    * @returns warnings: records of other jobs that could not be changed
    * @throws {CopyProblem} target-unwritable for this copy's own record
    */
-  async writeRecords(record: ResultRecord): Promise<Problem[]> {
+  async writeRecords(record: ResultRecord, moves: readonly Displaced[] = record.displaced): Promise<Problem[]> {
     const warnings: Problem[] = [];
     const isCurrent = this.#owners !== null && (await this.#stamp()) === this.#recordsStamp;
-    for (const [jid, moves] of byOwner(record.displaced)) {
+    for (const [jid, itsMoves] of byOwner(moves)) {
       if (jid === record.jid) continue;
       try {
-        await this.#rename(jid, moves);
+        await this.#rename(jid, itsMoves);
       } catch (error) {
         warnings.push(targetUnwritable(recordPath(this.root, jid), error).problem);
       }
     }
     await writeRecord(this.root, { ...record, warnings: [...record.warnings, ...warnings] });
-    if (isCurrent) await this.#noteRecords(record);
+    if (isCurrent) await this.#noteRecords(record, moves);
     else this.#owners = null;
     return warnings;
   }
@@ -105,10 +106,10 @@ export class TargetFolder {
     await rm(recordPath(this.root, jid), { force: true });
   }
 
-  async #noteRecords(record: ResultRecord): Promise<void> {
+  async #noteRecords(record: ResultRecord, moves: readonly Displaced[]): Promise<void> {
     const owners = this.#owners;
     if (owners === null) return;
-    for (const { jid, from, to } of record.displaced) {
+    for (const { jid, from, to } of moves) {
       if (jid === null) continue;
       const below = owners.has(from) ? [from] : [...owners.keys()].filter((path) => path.startsWith(`${from}/`));
       for (const path of below) {
