@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DEFAULT_LIMITS, type UserCommand } from "../../src/core/command.ts";
+import { DEFAULT_LIMITS, type NewRun, type UserCommand } from "../../src/core/command.ts";
 import { isEnded, type Job, type JobStateKind, type Run, type RunnerKind, runOf } from "../../src/core/job.ts";
 import type { Machine } from "../../src/core/machine.ts";
 import type { Effect } from "../../src/core/react.ts";
@@ -82,7 +82,7 @@ export class Assembly implements AsyncDisposable {
       now: Date.now,
       limits: { ...DEFAULT_LIMITS, backOffFirstMs: 20 },
       bootId: "boot-of-this-host",
-      newRun: ({ job, machine }) => this.newRun(job, machine),
+      newRun: (start) => this.newRun(start),
       mayDispatch: () => this.dispatching && this.gate.open,
       perform: (effect) => void this.perform(effect),
       onStorageProblem: (error) => this.log.error(`storage: ${String(error)}`),
@@ -116,7 +116,7 @@ export class Assembly implements AsyncDisposable {
       state,
       observe,
       executorOf: (run, className) => this.fleet.executorOf(run, className),
-      newRun: ({ job, machine }) => this.newRun(job, machine),
+      newRun: (start) => this.newRun(start),
       secret: (name) => this.store.secrets.get(name),
       caller: null,
       gate: this.gate,
@@ -282,8 +282,8 @@ export class Assembly implements AsyncDisposable {
 
   private runsNamed = 0;
 
-  private newRun(job: Job, machine: string): Run {
-    const log = join(this.folder, `${job.jid}-log`);
+  private newRun({ job, machine, command }: Parameters<NewRun>[0]): Run {
+    const log = join(this.folder, command === 0 ? `${job.jid}-log` : `${job.jid}-log.${command + 1}`);
     const runId = `run${job.jid}n${this.runsNamed++}n${Math.random().toString(36).slice(2)}`;
     return { runId, machine, ...this.fleet.placeFor(machine, job.spec.class), log, errLog: `${log}.err` };
   }
