@@ -143,6 +143,18 @@ describe("results and logs that are moved", () => {
     expect((await scene.results(other)).path).toBe(scene.path("results/out2"));
   });
 
+  test("leave a file that equals another job's and has the same name to that job", async () => {
+    await using scene = await Scene.open();
+    const [first, second] = [await scene.ended(FILES), await scene.ended({ "out/a": "of the second" })];
+    for (const jid of [first, second]) {
+      expect((await scene.take(jid, scene.path("new", String(jid)), "move")).problems).toEqual([]);
+      if (jid === first) expect(contents(scene.path("results"))).toEqual({ "out/a": "of the second", "out/sub/b": "second" });
+    }
+    expect(contents(scene.path("new/0"))).toMatchObject({ "out/a.~1~": "first", "out/sub/b": "second" });
+    expect(contents(scene.path("new/1"))).toMatchObject({ "out/a": "of the second", "out/sub/b": "second" });
+    expect(readdirSync(scene.path("results"))).toEqual([]);
+  });
+
   test("of a job of the past, with more files than a job keeps: the record beside them has the list", async () => {
     await using scene = await Scene.open();
     const files = Object.fromEntries(Array.from({ length: FILES_INLINE_MAX + 5 }, (_, index) => [`out/f${index}`, `text ${index}`]));

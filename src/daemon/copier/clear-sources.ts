@@ -72,7 +72,9 @@ async function clearFolder(folder: TargetFolder, sources: readonly SourceFile[],
   let failure: unknown = null;
   for (const source of sources) {
     try {
-      if (await cleared(source, request)) gone.add(source.path);
+      // An equal file of another job has the same name: it stays, and is that job's alone from now on.
+      const isShared = (await folder.ownersOf(source.path)).some((owner) => owner !== request.jid);
+      if (isShared || (await cleared(source, request))) gone.add(source.path);
     } catch (error) {
       failure ??= error;
     }

@@ -69,7 +69,13 @@ async function expectRepaired(folder: string, when: string): Promise<void> {
       expect(taken.problems, when).toEqual([]);
       const job = await daemon.book.one(0);
       expectTrue(job, when);
-      expect(contents(to), when).toEqual({ ...FILES, "0-log": expect.stringContaining("of job 0"), "0-log.err": "errors of job 0\n" });
+      expectTrue(await daemon.book.one(1), when);
+      expect(contents(to), when).toEqual({
+        ...FILES,
+        "out/a.~1~": "of job 1",
+        "0-log": expect.stringContaining("of job 0"),
+        "0-log.err": "errors of job 0\n",
+      });
       expect(readdirSync(join(folder, "results")), when).toEqual([]);
       expect(readdirSync(join(to, ".expjobserver/incoming")), when).toEqual([]);
       expect(existsSync(join(folder, "0-log")), when).toBe(false);
@@ -86,7 +92,7 @@ function expectTrue(job: Job, when: string): void {
   expect(files, when).toHaveLength(3);
   for (const file of files ?? []) expect(sha256(readFileSync(join(record, "../..", file.path))), `${when}: ${file.path}`).toBe(file.sha256);
   const run = runOf(job.state);
-  for (const log of run === null ? [] : logsOf(run)) expect(readFileSync(log, "utf8"), when).toContain("of job 0");
+  for (const log of run === null ? [] : logsOf(run)) expect(readFileSync(log, "utf8"), when).toContain(`of job ${job.jid}`);
 }
 
 /** One folder with one server's state, again and again as it was before the move. */
@@ -100,6 +106,8 @@ class Place implements Disposable {
   static async open(): Promise<Place> {
     const scene = await Scene.open();
     await scene.ended(FILES);
+    // Job 1's file is in the way of job 0's.
+    await scene.ended({ "out/a": "of job 1" }, { copyTo: scene.path("new") });
     await scene.daemon.close();
     return new Place(scene.daemon.folder);
   }
