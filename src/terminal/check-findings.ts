@@ -66,7 +66,7 @@ export const FINDING_WORDS: Readonly<Record<string, Wording>> = {
     hint: `Set it: j var set ${bare(data, "name", "NAME")} - --secret`,
   }),
   "jobs-missing": (data) => ({
-    message: `${bare(data, "counted", "")} jobs are counted as ${bare(data, "status", "")}, ${bare(data, "found", "")} are there.`,
+    message: `The state counts ${bare(data, "counted", "some")} jobs as ${bare(data, "status", "ended")}, but ${bare(data, "found", "fewer")} are there.`,
     hint: "Look for blocks that are missing in history/, and restore them from a backup.",
   }),
   contradiction: (data) => ({

@@ -113,7 +113,7 @@ export function stateImportLines(report: StateImportReport): readonly string[] {
   const lines = [`${report.dryRun ? "Would come in" : "Came in"}: ${all(report)}. The next id is ${report.nextId}.`];
   if (unknown.length > 0) {
     lines.push(
-      `Jobs ${ranges(unknown)} were under way there: they are unknown here and keep their machines. When they have ended: \`j job rm ${ranges(unknown)}\`.`,
+      `Under way there, so unknown here, and the machines are kept for them: ${ranges(unknown)}. When they have ended: \`j job rm ${ranges(unknown)}\`.`,
     );
   }
   if (secretsToSet.length > 0) lines.push(`Set again, with \`j var set NAME - --secret\`: ${names(secretsToSet)}.`);

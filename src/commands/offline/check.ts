@@ -1,19 +1,22 @@
 /** `expjobserver check`: one line a finding; the exit code says how bad the worst is. */
 
-import { absolutePath } from "../../config/paths.ts";
-import { resolveServeOptions } from "../../config/serve-options.ts";
+import { resolveShared } from "../../config/client-options.ts";
+import { absolutePath, defaultLogDir } from "../../config/paths.ts";
 import { checkLines, findingWords } from "../../terminal/check-findings.ts";
 import type { Run } from "../command.ts";
 import type { checkArguments } from "./arguments.ts";
-import { offlineReport } from "./outcome.ts";
+import { offlineReport, pathOf } from "./outcome.ts";
 
 const EXIT_ATTENTION = 1;
 const EXIT_DAMAGE = 7;
 
 export const run: Run<typeof checkArguments> = async (args, context) => {
   const { output, shared, surroundings } = context;
-  const settings = { ...shared, logDir: args["log-dir"], knownHosts: args["known-hosts"] };
-  const { stateDir, logDir, knownHosts } = await resolveServeOptions(settings, surroundings);
+  const { stateDir, file } = await resolveShared(shared, surroundings);
+  const named = (typed: string | undefined, configured: string | undefined): string | null =>
+    typed === undefined ? (configured ?? null) : pathOf(typed, context);
+  const logDir = named(args["log-dir"], file.serve.log_dir) ?? defaultLogDir(stateDir);
+  const knownHosts = named(args["known-hosts"], file.serve.known_hosts);
   const usual = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts"];
   const files = knownHosts === null ? usual.map((path) => absolutePath(path, "/", surroundings.environment)) : [knownHosts];
   const task = { kind: "check", stateDir, logDir, knownHosts: files, namedKnownHosts: knownHosts !== null } as const;
