@@ -21,8 +21,8 @@ const INTERRUPTED = 130;
 
 export interface FollowedLog {
   readonly jid: number;
-  /** Of a setup job: which of its commands runs, from 1; null of every other. */
-  readonly command: number | null;
+  /** Of a setup job: how many of its commands have begun; null of every other. */
+  readonly commands: number | null;
 }
 
 /** @returns the exit code: 0 when all jobs have ended, or nobody reads any more */
@@ -37,7 +37,7 @@ export async function followLogs(
     throw new Failure("too-many-jobs", message, "Name fewer of them.", 2);
   }
   const palette = paletteOf(await output.screen());
-  const width = Math.max(...logs.map((log) => labelOf(log).length));
+  const width = Math.max(...logs.map((log) => labelOf(log.jid, log.commands).length));
   const followers = logs.map((log, index) => {
     const tail = logs.length === 1 ? TAIL_BYTES : TAIL_BYTES_OF_EACH;
     const screen = logs.length === 1 ? plainScreen(output) : labelledScreen(log, { output, palette, width, index, tail });
@@ -108,8 +108,8 @@ interface LabelOptions {
 function labelledScreen(log: FollowedLog, { output, palette, width, index, tail }: LabelOptions): LogScreen {
   const paints = [palette.cyan, palette.yellow, palette.green, palette.magenta, palette.blue];
   const paint = paints[index % paints.length] ?? palette.cyan;
-  let { command } = log;
-  const prefix = (): string => paint(`${labelOf({ jid: log.jid, command }).padStart(width)}| `);
+  let command = log.commands === null ? null : 1;
+  const prefix = (): string => paint(`${labelOf(log.jid, command).padStart(width)}| `);
   const text = output.isTerminal() ? screenText() : asIs;
   const lines = new LabelledLines(prefix());
   let isFirst = true;
@@ -132,7 +132,7 @@ function labelledScreen(log: FollowedLog, { output, palette, width, index, tail 
 }
 
 /** `12`, and `12.2` for the second command of a setup job. */
-function labelOf({ jid, command }: FollowedLog): string {
+function labelOf(jid: number, command: number | null): string {
   return command === null ? String(jid) : `${jid}.${command}`;
 }
 

@@ -58,7 +58,7 @@ function hereOr(path: string | null): string | null {
 }
 
 function followed(logs: readonly Log[]): readonly FollowedLog[] {
-  return [...Map.groupBy(logs, (log) => log.jid)].map(([jid, all]) => ({ jid, command: all.at(-1)?.command ?? null }));
+  return [...Map.groupBy(logs, (log) => log.jid)].map(([jid, all]) => ({ jid, commands: all.at(-1)?.command ?? null }));
 }
 
 function checkFlags(args: Arguments<typeof logArguments>): void {

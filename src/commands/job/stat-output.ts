@@ -2,10 +2,12 @@
 import { paletteOf } from "../../terminal/colour.ts";
 import {
   chosenKeys,
+  columnText,
   headerCells,
   recordCells,
   renderStatTable,
   STAT_COLUMNS,
+  type StatColumn,
   type StatRecord,
   tabbedLine,
 } from "../../terminal/job-stat.ts";
@@ -102,7 +104,6 @@ function allAdded(rows: readonly StatRow[]): readonly string[] {
 }
 
 function tablePrinter(plan: StatPlan, output: Output): StatPrinter {
-  const columns = plan.columns ?? STAT_COLUMNS;
   const kept: StatRow[] = [];
   return {
     print: (rows) => {
@@ -111,12 +112,18 @@ function tablePrinter(plan: StatPlan, output: Output): StatPrinter {
     },
     end: async () => {
       const screen = await output.screen();
+      const columns = plan.columns ?? filledColumns(kept);
       const added = allAdded(kept);
       const rows = { header: headerCells(columns, added), cells: kept.map(({ record }) => recordCells(record, columns, added)) };
       const options = { width: screen.width, headers: plan.headers, header: paletteOf(screen).bold };
       output.printLines(renderStatTable(columns, rows, options));
     },
   };
+}
+
+/** Who named no column sees those that hold something: a screen has no room for the others. */
+function filledColumns(rows: readonly StatRow[]): readonly StatColumn[] {
+  return STAT_COLUMNS.filter((column) => column === "jid" || rows.some(({ record }) => columnText(record, column) !== ""));
 }
 
 function write(text: string, output: Output): boolean {

@@ -42,12 +42,13 @@ export async function followLog(
   });
   try {
     let job = await startedJob(services, params, alarm);
-    // Who wants the end of a log wants that of the command that runs now.
-    let index = params.tail_bytes === null ? 0 : Math.max(0, logsOfStream(job, params.stream).length - 1);
-    for (let tailBytes = params.tail_bytes; ; tailBytes = null, index += 1) {
+    const tails = await tailsOf(logsOfStream(job, params.stream), params.tail_bytes);
+    for (let index = 0; ; index += 1) {
       const path = logsOfStream(job, params.stream)[index];
       if (path === undefined) return { status: statusOf(job.state) };
-      if (tailBytes === null && index > 0) await context.emit(new Uint8Array());
+      if (index > 0) await context.emit(new Uint8Array());
+      const tailBytes = tails[index] ?? null;
+      if (tailBytes === 0 && index + 1 < tails.length) continue;
       const followed = await followFile(services, { params, path, index, tailBytes, alarm, context });
       // Forgotten while we followed: only what was canceled can be.
       if (followed === null) return { status: "canceled" };
@@ -65,6 +66,22 @@ export async function followLog(
     unsubscribe();
     alarm.stop();
   }
+}
+
+/** How many bytes of each log make the last `tailBytes` of all together; null: all of it. */
+async function tailsOf(logs: readonly string[], tailBytes: number | null): Promise<readonly (number | null)[]> {
+  if (tailBytes === null) return [];
+  const sizes = await Promise.all(logs.map(sizeOrNull));
+  let left = tailBytes;
+  return sizes
+    .toReversed()
+    .map((size) => {
+      const taken = left;
+      // What a compressed one holds is not known: it is taken for little.
+      left = Math.max(0, left - (size ?? 0));
+      return taken;
+    })
+    .reverse();
 }
 
 interface FollowedFile {
