@@ -12,6 +12,7 @@ import {
   whyArguments,
 } from "./job/arguments.ts";
 import { statArguments } from "./job/stat-arguments.ts";
+import { clone, line, restart, setTimeoutOf } from "./job-life.ts";
 
 const add = leaf({
   name: "add",
@@ -131,12 +132,17 @@ export const job: Group = {
     entryOf(remove),
     entryOf(hold),
     entryOf(unhold),
+    entryOf(clone),
+    entryOf(restart),
+    entryOf(setTimeoutOf),
     entryOf(log),
     entryOf(stat),
     entryOf(copyResults),
     entryOf(moveResults),
     entryOf(wait),
     entryOf(why),
+    entryOf(line),
     { name: "matrix", summary: "Jobs for all combinations of some values", load: async () => (await import("./matrix.ts")).matrix },
+    { name: "tag", summary: "Groups of jobs, made by hand", load: async () => (await import("./tag.ts")).tag },
   ],
 };

@@ -21,12 +21,44 @@ const COLUMNS: readonly Column[] = [
   { header: "Output", shrinkTo: 9, weight: 2 },
 ];
 
-export function renderJobListing(listing: { readonly counts: WireCounts; readonly rows: readonly WireRow[] }, screen: Screen): string {
+const LINE_IN_PIPE = 80;
+
+export interface JobListing {
+  readonly counts: WireCounts;
+  /** Ids ascending. */
+  readonly rows: readonly WireRow[];
+  /** A line is drawn after this job; null: none. */
+  readonly line?: number | null;
+  /** By the server's clock: how long jobs have waited is counted up to it. */
+  readonly now?: string | undefined;
+}
+
+export function renderJobListing({ counts, rows, line = null, now }: JobListing, screen: Screen): string {
   const palette = paletteOf(screen);
-  const summary = summaryLine(listing.counts, screen.width);
-  if (listing.rows.length === 0) return summary;
-  const rows = listing.rows.map((row) => (row.kind === "job" ? jobCells(row.job, palette) : matrixCells(row, palette)));
-  return [summary, ...renderTable(COLUMNS, rows, { width: screen.width, header: palette.bold })].join("\n");
+  const summary = summaryLine(counts, screen.width, palette);
+  if (rows.length === 0) return summary;
+  const cells = rows.map((row) => (row.kind === "job" ? jobCells(row.job, palette, now) : matrixCells(row, palette)));
+  const table = renderTable(COLUMNS, cells, { width: screen.width, header: palette.bold });
+  const above = line === null ? null : rowsAbove(rows, line);
+  // The header is the first line of the table.
+  if (above !== null) table.splice(above + 1, 0, drawnLine(table, screen));
+  return [summary, ...table].join("\n");
+}
+
+/** How many rows stand above the line; null: it belongs neither between two rows nor under the job of the last. */
+function rowsAbove(rows: readonly WireRow[], line: number): number | null {
+  const above = rows.filter((row) => (row.kind === "job" ? row.job.jid : row.id) <= line).length;
+  const last = rows[above - 1];
+  if (last === undefined) return null;
+  if (above < rows.length) return above;
+  return line <= (last.kind === "job" ? last.job.jid : last.last) ? above : null;
+}
+
+/** As wide as the table; without a terminal of one width, whatever a cell holds. */
+function drawnLine(table: readonly string[], screen: Screen): string {
+  const widest = table.reduce((most, row) => Math.max(most, Bun.stringWidth(row)), 0);
+  const width = Math.min(widest, screen.width === Number.POSITIVE_INFINITY ? LINE_IN_PIPE : screen.width) - 1;
+  return screen.colours ? ` ${paletteOf(screen).dim("─".repeat(width))}` : ` ${"-".repeat(width)}`;
 }
 
 /** The jobs of a matrix, under its own summary line. */
@@ -39,10 +71,10 @@ export function renderJobTable(jobs: readonly WireJob[], screen: Screen): string
   );
 }
 
-function jobCells(job: WireJob, palette: Palette): string[] {
+function jobCells(job: WireJob, palette: Palette, now?: string): string[] {
   return [
     palette.bold(String(job.jid)),
-    statusCell(job, palette),
+    statusCell(job, palette, now),
     job.class === "" ? palette.dim("-") : printable(job.class),
     printable(job.cmd),
     printable(job.machine ?? ""),

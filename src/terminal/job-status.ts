@@ -1,6 +1,6 @@
 /** How the state of jobs is written: one word with a colour, counts in a line, counts in a cell. */
 import type { JobStatus, WireCounts, WireJob } from "../protocol/methods/job.ts";
-import type { Paint, Palette } from "./colour.ts";
+import { type Paint, type Palette, paletteOf } from "./colour.ts";
 import { formatDuration } from "./duration.ts";
 
 const WORDS: Readonly<Record<JobStatus, string>> = {
@@ -14,10 +14,17 @@ const WORDS: Readonly<Record<JobStatus, string>> = {
   unknown: "Unknown",
 };
 
-/** `Running (12m)`, `Done (53m55s)`. */
-export function statusCell(job: WireJob, palette: Palette): string {
-  const time = job.duration === null ? "" : ` (${formatDuration(job.duration)})`;
+/** `Running (12m)`, `Done (53m55s)`; with the server's time also `Waiting (3h)`, since it was queued. */
+export function statusCell(job: WireJob, palette: Palette, now?: string): string {
+  const seconds = job.duration ?? waitedSeconds(job, now);
+  const time = seconds === null ? "" : ` (${formatDuration(seconds)})`;
   return statusPaint(job.status, palette)(WORDS[job.status] + time);
+}
+
+function waitedSeconds(job: WireJob, now: string | undefined): number | null {
+  if (now === undefined || (job.status !== "waiting" && job.status !== "held")) return null;
+  const milliseconds = Date.parse(now) - Date.parse(job.created);
+  return Number.isNaN(milliseconds) ? null : milliseconds / 1_000;
 }
 
 export function statusWord(status: JobStatus, palette: Palette): string {
@@ -25,24 +32,22 @@ export function statusWord(status: JobStatus, palette: Palette): string {
 }
 
 /** `274 jobs: 0 waiting, 0 held, 1 running, 257 done, 4 failed, 12 canceled`; shorter where that is too wide. */
-export function summaryLine(counts: WireCounts, width: number): string {
+export function summaryLine(counts: WireCounts, width: number, palette: Palette = paletteOf({ colours: false })): string {
   const total = sum(counts);
   const start = `${total} ${total === 1 ? "job" : "jobs"}`;
-  const parts: [number, string][] = [
-    [counts.waiting, "waiting"],
-    [counts.held, "held"],
-    [counts.running, "running"],
-    [counts.copying, "copying"],
-    [counts.done, "done"],
-    [counts.failed, "failed"],
-    [counts.canceled, "canceled"],
-    [counts.unknown, "unknown"],
+  const words: readonly JobStatus[] = ["waiting", "held", "running", "copying", "done", "failed", "canceled", "unknown"];
+  const full = words.filter((word) => counts[word] > 0 || (word !== "copying" && word !== "unknown"));
+  const present = words.filter((word) => counts[word] > 0);
+  const written = (word: JobStatus): string => {
+    const text = `${counts[word]} ${word}`;
+    return counts[word] > 0 ? statusPaint(word, palette)(text) : text;
+  };
+  const lines = [
+    `${start}: ${full.map(written).join(", ")}`,
+    `${start}: ${present.map(written).join(", ")}`,
+    `${start}: ${countsCell(counts, palette)}`,
   ];
-  const rare = new Set(["copying", "unknown"]);
-  const full = parts.filter(([count, word]) => count > 0 || !rare.has(word)).map(([count, word]) => `${count} ${word}`);
-  const present = parts.filter(([count]) => count > 0).map(([count, word]) => `${count} ${word}`);
-  const lines = [`${start}: ${full.join(", ")}`, `${start}: ${present.join(", ")}`, `${start}: ${shortCounts(counts).join(" ")}`];
-  return lines.find((line) => line.length <= width) ?? start;
+  return lines.find((line) => Bun.stringWidth(line) <= width) ?? start;
 }
 
 /** `248D 4F 12C`: done, failed, canceled, running (and copying), waiting, held, unknown; what is 0 is left out. */
@@ -53,10 +58,6 @@ export function countsCell(counts: WireCounts, palette: Palette): string {
 
 export function sum(counts: WireCounts): number {
   return counts.waiting + counts.held + counts.running + counts.copying + counts.done + counts.failed + counts.canceled + counts.unknown;
-}
-
-function shortCounts(counts: WireCounts): string[] {
-  return countParts(counts).map(([count, letter]) => `${count}${letter}`);
 }
 
 function countParts(counts: WireCounts): [number, string, JobStatus][] {

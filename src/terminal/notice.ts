@@ -19,6 +19,10 @@ const NOTICE_WORDS: Readonly<Record<string, Wording>> = {
     message: `Nothing defines {${bare(data, "name", "NAME")}}: it is left as typed.`,
     hint: `Set it with \`j var set ${bare(data, "name", "NAME")} VALUE\` and queue again, if it was meant as a variable.`,
   }),
+  "variable-unused": (data) => ({
+    message: `The command does not use {${bare(data, "name", "NAME")}}: its values change nothing but EXPJOB_VAR_${bare(data, "name", "NAME")}.`,
+    hint: `Put {${bare(data, "name", "NAME")}} in the command or in CP_PATH, if they should differ by it.`,
+  }),
   // why it is not running
   held: (data) => ({ message: `It is held${since(data)}.`, hint: "Let it go with `j job unhold JID`." }),
   "back-off": (data) => ({ message: `It waits until ${instant(data, "until")}, after a failure.`, hint: "" }),

@@ -4,8 +4,10 @@ import { parseId } from "../ids.ts";
 import { idRange, idsFrom, warnAll } from "../report.ts";
 import { absoluteOrNull, checkedCommand, checkedName, parseCount, parseRetry, parseTime } from "../values.ts";
 import type { addArguments } from "./arguments.ts";
+import { showPreview } from "./preview.ts";
 
-export const run: Run<typeof addArguments> = async (args, { output, surroundings, withClient }) => {
+export const run: Run<typeof addArguments> = async (args, context) => {
+  const { output, surroundings, withClient } = context;
   const request = {
     class: checkedName(args.class, "class"),
     cmd: checkedCommand(args.cmd),
@@ -16,6 +18,10 @@ export const run: Run<typeof addArguments> = async (args, { output, surroundings
     tag: args.tag === undefined ? null : parseId(args.tag, "tag"),
     notify: args.notify ?? false,
   };
+  if (args["dry-run"] === true) {
+    const { class: className, cmd, cp_results, count, tag } = request;
+    return await showPreview({ class: className, cmd, cp_results, count, tag, keys: [] }, context);
+  }
   const { first, count, warnings } = await withClient((client) => client.call("job.add", request));
   warnAll(warnings, output);
   if (output.json) output.printJson({ jids: idsFrom(first, count) });

@@ -25,6 +25,7 @@ export const addArguments = {
   },
   tag: { type: "string", valueHint: "ID", completes: "tag", description: "Put it in a tag" },
   notify: { type: "boolean", description: "Notify when it ends" },
+  "dry-run": { type: "boolean", description: "Queue nothing: show how many jobs it would be, and the first and last command line" },
 } as const satisfies ArgumentsDefinition;
 
 export const listArguments = {

@@ -8,19 +8,20 @@ import { parseIds } from "../ids.ts";
 import { reportMissing } from "../report.ts";
 import { parseCount } from "../values.ts";
 import type { listArguments } from "./arguments.ts";
+import { readOldLine } from "./old-line.ts";
 
-export const run: Run<typeof listArguments> = async (args, { output, withClient }) => {
-  const after = args.after ?? false;
-  if (after && args.ids.length === 0) throw new UsageError("--after needs a JID.", "Write j job ls -a JID.");
+export const run: Run<typeof listArguments> = async (args, { output, surroundings, withClient }) => {
+  const allAfter = args.after ?? false;
+  if (allAfter && args.ids.length === 0) throw new UsageError("--after needs a JID.", "Write j job ls -a JID.");
   const request = {
     ids: parseIds(args.ids),
     limit: parseCount(args.limit, "--limit", 1),
-    all: after,
+    all: allAfter,
     running: args.running ?? false,
     // Scripts want every job, and so does who names a matrix.
-    collapse: !output.json && !output.quiet && (args.ids.length === 0 || after),
+    collapse: !output.json && !output.quiet && (args.ids.length === 0 || allAfter),
   };
-  const { rows, counts, missing } = await withClient(async (client) => {
+  const { rows, counts, missing, line, now } = await withClient(async (client) => {
     const stream = client.stream("job.list", request);
     const received: WireRow[] = [];
     for await (const chunk of stream) received.push(...chunk);
@@ -28,6 +29,9 @@ export const run: Run<typeof listArguments> = async (args, { output, withClient 
   });
   if (output.json) output.printJson(rows.flatMap((row) => (row.kind === "job" ? [jobJson(row.job)] : [])));
   else if (output.quiet) output.printLines(rows.map((row) => String(row.kind === "job" ? row.job.jid : row.id)));
-  else output.print(renderJobListing({ counts, rows }, await output.screen()));
+  else {
+    const after = line ?? readOldLine(surroundings.environment);
+    output.print(renderJobListing({ counts, rows, line: after, now }, await output.screen()));
+  }
   return reportMissing(missing, output);
 };

@@ -1,4 +1,5 @@
 /** `job rm`: cancels jobs, and forgets them when told to. */
+import { printable } from "../../terminal/printable.ts";
 import type { Run } from "../command.ts";
 import { parseIds } from "../ids.ts";
 import type { removeArguments } from "./arguments.ts";
@@ -8,5 +9,12 @@ export const run: Run<typeof removeArguments> = async (args, { output, withClien
   const ids = parseIds(args.ids);
   const forget = args.forget ?? false;
   const changed = await withClient((client) => client.call("job.cancel", { ids, forget }));
-  return reportChanged(changed, forget ? "Forgot" : "Canceled", output);
+  const code = reportChanged(changed, forget ? "Forgot" : "Canceled", output);
+  for (const { jid, machine } of changed.unreachable ?? []) {
+    output.warn(
+      `Machine "${printable(machine)}" cannot be reached: job ${jid} ends when it answers again.`,
+      `\`j job rm ${jid}\` once more ends it now and frees the machine; its processes may still run.`,
+    );
+  }
+  return code;
 };

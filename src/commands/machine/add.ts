@@ -13,13 +13,19 @@ export const run: Run<typeof addArguments> = async ({ words }, { output, withCli
   }
   for (const addr of addrs) checkedName(addr, "machine");
   checkedName(className, "class");
-  const { added, moved } = await withClient((client) => client.call("machine.add", { addrs: [...new Set(addrs)], class: className }));
-  if (output.json) output.printJson({ added, moved });
+  const {
+    added,
+    moved,
+    unchanged = [],
+  } = await withClient((client) => client.call("machine.add", { addrs: [...new Set(addrs)], class: className }));
+  if (output.json) output.printJson({ added, moved, unchanged });
   else if (output.quiet) output.printLines([...added, ...moved]);
-  else output.printLines([...added.map((addr) => line("Added", addr, className)), ...moved.map((addr) => line("Moved", addr, className))]);
+  else {
+    output.printLines([
+      ...added.map((addr) => `Added ${printable(addr)} to ${printable(className)}`),
+      ...moved.map((addr) => `Moved ${printable(addr)} to ${printable(className)}`),
+      ...unchanged.map((addr) => `${printable(addr)} is in ${printable(className)} already: nothing changed`),
+    ]);
+  }
   return 0;
 };
-
-function line(verb: string, addr: string, className: string): string {
-  return `${verb} ${printable(addr)} to ${printable(className)}`;
-}

@@ -25,6 +25,7 @@ export const addArguments = {
     description: "Give up after N failures of a combination; 0: no limit",
   },
   notify: { type: "boolean", description: "Notify when they end" },
+  "dry-run": { type: "boolean", description: "Queue nothing: show how many jobs it would be, and the first and last command line" },
 } as const satisfies ArgumentsDefinition;
 
 export const listArguments = {

@@ -173,7 +173,7 @@ function stillRunning(
   state: State,
   done: readonly number[],
   standsFor: (jid: number) => number,
-): { stopping: number[]; unreachable: { jid: number; machine: string }[] } {
+): Pick<Result<"job.cancel">, "stopping" | "unreachable"> {
   const stopping: number[] = [];
   const unreachable: { jid: number; machine: string }[] = [];
   for (const jid of done) {
@@ -183,7 +183,7 @@ function stillRunning(
     const { machine } = job.run;
     if (machineAt(state, machine)?.health.kind === "unreachable") unreachable.push({ jid, machine });
   }
-  return { stopping, unreachable };
+  return { ...(stopping.length > 0 && { stopping }), ...(unreachable.length > 0 && { unreachable }) };
 }
 
 function mismatch(answer: Answer): Error {

@@ -24,7 +24,8 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
       services.forgetConnectFailures();
       await engine.submit({ kind: "add-machines", addrs, class: className }, requestId);
       const added = addrs.filter((addr) => !present.includes(addr));
-      return { added, moved: present.filter((addr) => !unchanged.includes(addr)), unchanged };
+      const moved = present.filter((addr) => !unchanged.includes(addr));
+      return { added, moved, ...(unchanged.length > 0 && { unchanged }) };
     },
     "machine.list": async ({ class: className }) => {
       const machines = [...engine.state.machines.values()].filter((machine) => className === null || machine.class === className);
