@@ -40,6 +40,6 @@ function readAddresses(file: string): string[] {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new UsageError(`The file "${file}" cannot be read: ${code}.`, "It holds one machine a line.");
   }
-  const lines = text.split("\n").map((line) => line.replace(/#.*$/, "").trim());
+  const lines = text.split(/\r?\n/).map((line) => line.replace(/#.*$/, "").trim());
   return lines.filter((line) => line !== "");
 }
