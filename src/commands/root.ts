@@ -8,9 +8,9 @@ export const root: Group = {
   example: 'expjobserver serve --detach\nj machine add local desk\nj job add desk "sleep 5"\nj job ls',
   commands: [
     { name: "job", summary: "Queue, list, watch and cancel jobs", load: async () => (await import("./job.ts")).job },
-    { name: "tag", summary: "Groups of jobs, made by hand", load: async () => (await import("./tag.ts")).tag },
     { name: "machine", summary: "The pool of machines, by class", load: async () => (await import("./machine.ts")).machine },
     { name: "var", summary: "Variables for the placeholders of commands", load: async () => (await import("./var.ts")).variable },
+    { name: "tag", summary: "Groups of jobs, made by hand", load: async () => (await import("./tag.ts")).tag },
     { name: "notify", summary: "Notifications to Slack and other webhooks", load: async () => (await import("./notify.ts")).notify },
     { name: "ping", summary: "Round trip to the server", load: async () => (await import("./server.ts")).ping },
     { name: "status", summary: "Whether a server runs, since when, with what", load: async () => (await import("./server.ts")).status },

@@ -107,7 +107,7 @@ describe("a wrong command line", () => {
     ["job list", 'There is no command "job list".', "Did you mean `j job ls`?"],
     ["job cancel 3", 'There is no command "job cancel".', "Did you mean `j job rm`?"],
     ["machine delete x", 'There is no command "machine delete".', "Did you mean `j machine rm`?"],
-    ["ls", 'There is no command "ls".', "Did you mean `j job ls` or `j tag ls` or `j machine ls`?"],
+    ["ls", 'There is no command "ls".', "Did you mean `j job ls` or `j machine ls` or `j var ls`?"],
     ["matrix add", 'There is no command "matrix".', "Did you mean `j job matrix`?"],
     ["submit zz x", 'There is no command "submit".', "Did you mean `j job add` or `j machine add`?"],
     ["start", 'There is no command "start".', "Did you mean `j serve`?"],
