@@ -1,5 +1,5 @@
 /** Why a job does not run: what it waits for, and what holds each machine of its class back. */
-import type { Job, SetupSpec } from "../core/job.ts";
+import { type Job, occupiedMachine, type SetupSpec } from "../core/job.ts";
 import { jobOn } from "../core/machine.ts";
 import type { Problem } from "../core/problem.ts";
 import { canBeSetUp, interruptedSetups, missingSecret } from "../core/schedule.ts";
@@ -26,7 +26,7 @@ export interface Reason {
 
 export function whyNotRunning(state: State, job: Job, options: { gateProblem: Problem | null }): readonly Reason[] {
   if (job.state.kind === "held") return [{ code: "held", data: { since: new Date(job.state.since).toISOString() } }];
-  if (job.state.kind !== "waiting") return [{ code: "not-waiting", data: { status: statusOf(job.state) } }];
+  if (job.state.kind !== "waiting") return [{ code: "not-waiting", data: { status: statusOf(job.state) } }, ...awayReasons(state, job)];
 
   const reasons: Reason[] = [];
   if (job.state.notBefore !== null) {
@@ -40,6 +40,15 @@ export function whyNotRunning(state: State, job: Job, options: { gateProblem: Pr
   if (job.state.problem !== null) reasons.push({ code: "last-start", data: withProblem(job.state.problem) });
   if (job.spec.kind === "setup") return [...reasons, ...ownMachineReasons(state, job.jid, job.spec)];
   return [...reasons, ...machineReasons(state, job.spec.class), ...queueReasons(state, job)];
+}
+
+/** It has its machine, but the machine cannot be reached: its end, or its results, wait for that. */
+function awayReasons(state: State, job: Job): readonly Reason[] {
+  const addr = occupiedMachine(job.state);
+  const machine = addr === null ? undefined : machineAt(state, addr);
+  if (machine === undefined || machine.health.kind === "ok") return [];
+  const { addr: at, state: health, reason } = machineView(machine);
+  return reason === null ? [] : [{ code: "machine", data: { addr: at, state: health, ...withProblem(reason) } }];
 }
 
 /** A setup job waits for one machine; it may have it in quarantine too, unless the host key is wrong. */

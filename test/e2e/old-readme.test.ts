@@ -3,7 +3,7 @@
  * they see here: ids, states, logs with telling names, a matrix of 36. Needs sshd.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type JobJson, startMachines, TestDaemon, type TestMachines } from "../support/daemon.ts";
 import { sshdAvailable } from "../support/sshd.ts";
@@ -36,8 +36,6 @@ beforeAll(async () => {
   driver = join(daemon.folder, "driver");
   writeFileSync(driver, DRIVER);
   chmodSync(driver, 0o755);
-  mkdirSync(join(daemon.folder, "home/.ssh"), { recursive: true, mode: 0o700 });
-  writeFileSync(join(daemon.folder, "home/.ssh/config"), readFileSync(daemon.sshConfig));
   writeFileSync(join(daemon.folder, "log4rs.yaml"), "refresh_rate: 30 seconds\n");
 });
 afterAll(async () => {
@@ -51,7 +49,7 @@ async function oldCall(...words: readonly string[]): Promise<{ stop(): Promise<n
   writeFileSync(errors, "");
   const child = Bun.spawn([daemon.binary.expjobserver, ...words], {
     cwd: daemon.folder,
-    env: { ...daemon.environment, EXPJOBSERVER_CONFIG: join(daemon.folder, "no-config.toml") },
+    env: daemon.environment,
     stdio: ["ignore", Bun.file(errors), Bun.file(errors)],
   });
   await waitFor(async () => child.exitCode !== null || (await daemon.j("ping")).code === 0, {
@@ -75,10 +73,10 @@ test.skipIf(!available)(
     const yaml = join(daemon.folder, "log4rs.yaml");
 
     // With two positionals, and with three: the logging configuration of old is accepted, with a word.
-    const two = await oldCall(driver, logs, "--address", daemon.address);
+    const two = await oldCall(driver, logs, "--address", daemon.address, "--ssh-config", daemon.sshConfig);
     expect(two.said()).toContain("--runner-arg --print_results_path");
     expect(await two.stop()).toBe(0);
-    const server = await oldCall(driver, logs, yaml, "--allow_snap_fail", "--address", daemon.address);
+    const server = await oldCall(driver, logs, yaml, "--allow_snap_fail", "--address", daemon.address, "--ssh-config", daemon.sshConfig);
     expect(server.said()).toContain("log4rs.yaml");
 
     expect((await daemon.ok("--help")).split("\n").length).toBeGreaterThan(10);

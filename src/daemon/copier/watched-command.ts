@@ -168,7 +168,9 @@ function stalled(machine: string, stallMs: number): CopyProblem {
 
 function asCopyProblem(error: unknown, machine: string): CopyProblem {
   if (error instanceof CopyProblem) return error;
-  if (error instanceof MachineShellError) return new CopyProblem(error.problem, "transport");
+  // A wrong host key is a person's to mend: asking again only keeps it from being told.
+  if (error instanceof MachineShellError)
+    return new CopyProblem(error.problem, error.problem.code.startsWith("host-key-") ? "never" : "transport");
   const message = error instanceof Error ? error.message : String(error);
   return new CopyProblem(problem("transfer-cut", { machine, message }), "transport");
 }

@@ -1,7 +1,9 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { problem } from "../../../src/core/problem.ts";
 import { HASH_SCRIPT, LIST_SCRIPT } from "../../../src/daemon/copier/scripts.ts";
+import { type MachineShell, MachineShellError } from "../../../src/daemon/machine-shell.ts";
 import { CopyFixture, LyingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
@@ -129,3 +131,17 @@ async function* silence(): AsyncGenerator<Uint8Array> {
   await Promise.withResolvers<void>().promise;
   yield new Uint8Array(0);
 }
+
+test("a machine whose host key is wrong is asked once: nothing is sent there again", async () => {
+  using fixture = new CopyFixture();
+  let asked = 0;
+  const shell: MachineShell = {
+    machine: "changed",
+    run: () => {
+      asked++;
+      return Promise.reject(new MachineShellError(problem("host-key-changed", { machine: "changed" })));
+    },
+  };
+  expect(mustFail(await fixture.copy({ shell }))).toMatchObject({ code: "host-key-changed", retryable: false });
+  expect(asked).toBe(1);
+});
