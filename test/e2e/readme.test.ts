@@ -55,6 +55,7 @@ const SEEN: Readonly<Record<string, RegExp>> = {
   "j job stat --id 0 --json --mapper 'sed s/small/tiny/'": /"class":"tiny"/,
   "j job cpresults 'copies/{JID}' 0-2": /Job 2: .*\/copies\/2\/out-2.txt \(1 file/,
   "j job mvresults archive 0": /^Job 0: .*\/archive\/out-0.txt /,
+  "j machine setup -e -c small --timeout 10m -- 'test -e set-up.txt'": /^Queued jobs \d+-\d+ \(1 command each\)/,
   "j job why last": /no machine in class "huge"/,
   "j var ls": /PASSWORD +\(secret\)/,
   "j job ls --json": /^\[\{/,

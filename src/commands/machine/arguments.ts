@@ -28,7 +28,7 @@ export const moveArguments = {
 } as const satisfies ArgumentsDefinition;
 
 export const setupArguments = {
-  machine: which.machine,
+  machine: { ...which.machine, description: "A machine, new or in the pool: HOST, HOST:PORT, user@HOST, local/NAME" },
   file: which.file,
   existing: { type: "boolean", alias: "e", description: "Set up again the machines of --class" },
   class: { type: "string", alias: "c", valueHint: "CLASS", description: "The class they join when all commands have succeeded" },
