@@ -250,7 +250,7 @@ function failedCommand(data: Data): string | null {
     data["signal"] === undefined
       ? `failed with exit code ${bare(data, "exit_code", "?")}`
       : `was killed by ${bare(data, "signal", "a signal")}`;
-  return `${numbered(data)} ${how}: ${beginning(data)}`;
+  return `${numbered(data)} ${how}: ${beginning(data)}.`;
 }
 
 function sentenceOrNull(text: string | null): string | null {
@@ -269,7 +269,7 @@ function numbered(data: Data): string {
 /** Enough of a command to know it by. */
 function beginning(data: Data): string {
   const command = bare(data, "command", "");
-  return command.length <= COMMAND_SHOWN_MAX ? command : `${command.slice(0, COMMAND_SHOWN_MAX - 1)}…`;
+  return `"${command.length <= COMMAND_SHOWN_MAX ? command : `${command.slice(0, COMMAND_SHOWN_MAX - 1)}…`}"`;
 }
 
 const COMMAND_SHOWN_MAX = 120;

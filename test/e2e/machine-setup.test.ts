@@ -203,7 +203,7 @@ describe.skipIf(!sshdAvailable())("machine setup over SSH (SKIPPED without sshd)
       step(3),
     );
     expect(await daemon.ended(jid)).toMatchObject({ status: "failed" });
-    expect((await daemon.show(jid)).error).toStartWith("Stopped at its timeout of 2 seconds, in command 2 of 3: sleep 600");
+    expect((await daemon.show(jid)).error).toStartWith('Stopped at its timeout of 2 seconds, in command 2 of 3: "sleep 600');
     const pid = readFileSync(file("pid"), "utf8").trim();
     await waitFor(() => !existsSync(`/proc/${pid}/stat`) || readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z"));
     expect(begun(a)).toEqual(["1"]);

@@ -17,11 +17,11 @@ const setup = (more: Parameters<typeof wireJob>[0] = {}) =>
 
 describe("a failed setup", () => {
   test("names the command and its number", () => {
-    expect(problemWords(exited()).message).toBe("Command 2 of 3 failed with exit code 1: make -C {DIR}");
-    expect(problemWords(exited({ signal: "SIGSEGV" })).message).toBe("Command 2 of 3 was killed by SIGSEGV: make -C {DIR}");
+    expect(problemWords(exited()).message).toBe('Command 2 of 3 failed with exit code 1: "make -C {DIR}".');
+    expect(problemWords(exited({ signal: "SIGSEGV" })).message).toBe('Command 2 of 3 was killed by SIGSEGV: "make -C {DIR}".');
     expect(shortProblem(exited())).toBe("command 2: exit 1");
     expect(problemWords({ code: "timed-out", data: { seconds: "60", ...WHERE } }).message).toBe(
-      "Stopped at its timeout of 60 seconds, in command 2 of 3: make -C {DIR}.",
+      'Stopped at its timeout of 60 seconds, in command 2 of 3: "make -C {DIR}".',
     );
     expect(shortProblem({ code: "timed-out", data: { seconds: "60", ...WHERE } })).toBe("command 2: timed out");
   });
@@ -29,11 +29,11 @@ describe("a failed setup", () => {
   test("is why a machine is quarantined, with what to type next", () => {
     const reason = { code: "setup-failed", data: { jid: "7", machine: "node1:22", exit_code: "1", ...WHERE } };
     expect(problemWords(reason)).toEqual({
-      message: "Setup job 7: command 2 of 3 failed with exit code 1: make -C {DIR}",
+      message: 'Setup job 7: command 2 of 3 failed with exit code 1: "make -C {DIR}".',
       hint: "See `j job log -l 7`; then set it up again, or put it back as it is with `j machine restore node1:22`.",
     });
     expect(problemWords({ ...reason, data: { ...reason.data, seconds: "60" } }).message).toBe(
-      "Setup job 7: stopped at its timeout of 60 seconds, in command 2 of 3: make -C {DIR}.",
+      'Setup job 7: stopped at its timeout of 60 seconds, in command 2 of 3: "make -C {DIR}".',
     );
   });
 
