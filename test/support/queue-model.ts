@@ -113,7 +113,7 @@ export class QueueModel {
         if (live !== null) live.status = "canceled";
       }
     }
-    const made = sources.flatMap((job) => Array.from({ length: count }, () => this.create({ ...job })));
+    const made = sources.flatMap((job) => Array.from({ length: count }, () => this.create({ ...job, retryOf: null })));
     this.startWhatCan();
     return { code: sources.length < new Set(jids).size ? 1 : 0, jids: made };
   }
