@@ -17,7 +17,7 @@ const COLUMNS: readonly Column[] = [
   { header: "Status", align: "right" },
   { header: "Class", shrinkTo: 6 },
   { header: "Command", shrinkTo: 10, weight: 2 },
-  { header: "Machine", shrinkTo: 6 },
+  { header: "Machine", shrinkTo: 6, weight: 2 },
   { header: "Output", shrinkTo: 9, weight: 2 },
 ];
 
