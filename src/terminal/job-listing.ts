@@ -18,7 +18,7 @@ const COLUMNS: readonly Column[] = [
   { header: "Class", shrinkTo: 6 },
   { header: "Command", shrinkTo: 10, weight: 2 },
   { header: "Machine", shrinkTo: 6, weight: 2 },
-  { header: "Output", shrinkTo: 9, weight: 2 },
+  { header: "Output", shrinkTo: 9, weight: 3 },
 ];
 
 const LINE_IN_PIPE = 80;
