@@ -8,7 +8,7 @@ import { addMachine, moveMachine, occupy, recordFailure, recordSuccess, release,
 import { ensureMachine, joinClass, leaveSetup } from "./apply-setup.ts";
 import type { Event, JobFailed, JobsAdded, LogMove, MatrixAdded } from "./event.ts";
 import type { EndedState, Job, JobState, Run, Step, StepLog } from "./job.ts";
-import { isEnded, occupiedMachine } from "./job.ts";
+import { isEnded, occupiedMachine, stepOf } from "./job.ts";
 import { cellCount } from "./matrix.ts";
 import type { State } from "./state.ts";
 import { type JobEvent, nextKind } from "./transitions.ts";
@@ -123,16 +123,16 @@ function jobFor(state: State, event: JobEvent): Job {
 function stateAfter(state: JobState, event: StateChange): JobState {
   switch (event.kind) {
     case "job-held":
-      return { kind: "held", since: event.at, ...stepOf(state) };
+      return { kind: "held", since: event.at, ...behindIt(state) };
     case "job-unheld":
     case "job-due": {
       const problem = state.kind === "waiting" ? state.problem : null;
-      return { kind: "waiting", since: event.at, ...stepOf(state), notBefore: null, problem };
+      return { kind: "waiting", since: event.at, ...behindIt(state), notBefore: null, problem };
     }
     case "job-starting":
       return { kind: "starting", run: event.run, since: event.at, stop: null, bootId: event.bootId };
     case "job-not-started":
-      return { kind: "waiting", since: event.at, ...stepOf(state), notBefore: event.notBefore, problem: event.problem };
+      return { kind: "waiting", since: event.at, ...behindIt(state), notBefore: event.notBefore, problem: event.problem };
     case "job-started": {
       if (state.kind !== "starting") throw misfit(state, event);
       return { kind: "running", run: state.run, startedAt: firstStart(state.run) ?? event.at, stop: state.stop };
@@ -166,7 +166,7 @@ function stateAfter(state: JobState, event: StateChange): JobState {
       return endedState(state, event);
     case "job-logs-moved":
       if (!isEnded(state)) throw misfit(state, event);
-      return state.run === null ? state : { ...state, run: withLogsMoved(state.run, event.moves) };
+      return withLogsMoved(state, event.moves);
   }
 }
 
@@ -188,8 +188,9 @@ function endedState(state: JobState, event: EndingEvent): EndedState {
     }
     case "job-canceled": {
       const run = state.kind === "waiting" || state.kind === "held" ? null : "run" in state ? state.run : null;
-      const startedAt = "startedAt" in state ? state.startedAt : run === null ? null : firstStart(run);
-      return { kind: "canceled", run, startedAt, endedAt: event.at, exitCode: event.exitCode, problem: event.problem };
+      const behind = run === null ? behindIt(state) : {};
+      const startedAt = "startedAt" in state ? state.startedAt : (stepOf(state)?.startedAt ?? null);
+      return { kind: "canceled", run, ...behind, startedAt, endedAt: event.at, exitCode: event.exitCode, problem: event.problem };
     }
     case "job-results-changed": {
       if (state.kind !== "done" && state.kind !== "failed") throw misfit(state, event);
@@ -206,16 +207,18 @@ function firstStart(run: Run): number | null {
 }
 
 /** What a setup job has behind it, when it has to wait in the middle. */
-function stepOf(state: JobState): { readonly step?: Step } {
-  const step = state.kind === "starting" ? state.run.step : state.kind === "waiting" || state.kind === "held" ? state.step : undefined;
+function behindIt(state: JobState): { readonly step?: Step } {
+  const step = stepOf(state);
   return step === undefined || step.command === 0 ? {} : { step };
 }
 
-function withLogsMoved(run: Run, moves: readonly LogMove[]): Run {
+function withLogsMoved(state: EndedState, moves: readonly LogMove[]): EndedState {
   const places = new Map(moves.map(({ from, to }) => [from, to]));
   const placeOf = (path: string): string => places.get(path) ?? path;
   const pair = ({ log, errLog }: StepLog): StepLog => ({ log: placeOf(log), errLog: placeOf(errLog) });
-  return { ...run, ...pair(run), ...(run.step === undefined ? {} : { step: { ...run.step, earlier: run.step.earlier.map(pair) } }) };
+  const stepped = (step: Step | undefined) => (step === undefined ? {} : { step: { ...step, earlier: step.earlier.map(pair) } });
+  if (state.run !== null) return { ...state, run: { ...state.run, ...pair(state.run), ...stepped(state.run.step) } };
+  return state.kind === "canceled" ? { ...state, ...stepped(state.step) } : state;
 }
 
 function misfit(state: JobState, event: StateChange): IllegalEvent {

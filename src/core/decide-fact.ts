@@ -5,7 +5,7 @@ import { countsAgainstMachine, isLastOfClass, isOneUnprovenCommand, takenBack } 
 import { type Context, type Fact, REQUEST_KEPT_MS } from "./command.ts";
 import type { Event } from "./event.ts";
 import type { Job, RunningState, SetupSpec } from "./job.ts";
-import { isEnded, logsOf, runOf } from "./job.ts";
+import { allLogsOf, isEnded, runOf } from "./job.ts";
 import { NO_CLASS } from "./machine.ts";
 import { type Problem, problem } from "./problem.ts";
 import { backOffMs, mayRetry, type RetryLimits } from "./retry.ts";
@@ -42,7 +42,7 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
     case "logs-moved": {
       const { jid } = fact.job;
       const { state: ended } = state.jobs.get(jid) ?? fact.job;
-      const logs = isEnded(ended) && ended.run !== null ? logsOf(ended.run) : [];
+      const logs = isEnded(ended) ? allLogsOf(ended) : [];
       const moves = fact.moves.filter(({ from, to }) => from !== to && logs.includes(from));
       return moves.length === 0 ? [] : [...recalledEvents(state, fact.job), { kind: "job-logs-moved", at: context.now, jid, moves }];
     }

@@ -189,6 +189,8 @@ export interface CanceledState {
   readonly kind: "canceled";
   /** null: it had not started. */
   readonly run: Run | null;
+  /** Of a setup job that waited in the middle, and has no run: what it had behind it. */
+  readonly step?: Step;
   readonly startedAt: number | null;
   readonly endedAt: number;
   readonly exitCode: number | null;
@@ -247,9 +249,26 @@ export function runOf(state: JobState): Run | null {
   }
 }
 
+/** How far a setup job is, or was when it ended. */
+export function stepOf(state: JobState): Step | undefined {
+  const run = runOf(state);
+  if (run !== null) return run.step;
+  return "step" in state ? state.step : undefined;
+}
+
 /** All logs of a run, those of a setup job's earlier commands first. Absolute paths on the server's host. */
 export function logsOf({ log, errLog, step }: Run): readonly string[] {
-  return [...(step?.earlier ?? []).flatMap((earlier) => [earlier.log, earlier.errLog]), log, errLog];
+  return [...earlierLogs(step), log, errLog];
+}
+
+/** All logs of a job, also of one that has no run because it waited in the middle. */
+export function allLogsOf(state: JobState): readonly string[] {
+  const run = runOf(state);
+  return run === null ? earlierLogs(stepOf(state)) : logsOf(run);
+}
+
+function earlierLogs(step: Step | undefined): readonly string[] {
+  return (step?.earlier ?? []).flatMap(({ log, errLog }) => [log, errLog]);
 }
 
 /** The template that a run executes. */

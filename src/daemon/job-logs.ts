@@ -1,16 +1,13 @@
 /** The logs of a job as files on this host: which they are, and under which name they are there now. */
 import { stat } from "node:fs/promises";
-import { type Job, logsOf, runOf } from "../core/job.ts";
+import { allLogsOf, type Job } from "../core/job.ts";
 
 /** What retention puts after the name of a log that it has gzipped. */
 export const COMPRESSED_SUFFIX = ".gz";
 
 /** Every log that the record of the job names, as it was named when it was written. None: it never started. */
 export function logPathsOf({ state }: Job): readonly string[] {
-  // A setup job may wait with some of its commands behind it.
-  if (state.kind === "waiting" || state.kind === "held") return (state.step?.earlier ?? []).flatMap(({ log, errLog }) => [log, errLog]);
-  const run = runOf(state);
-  return run === null ? [] : logsOf(run);
+  return allLogsOf(state);
 }
 
 /** The name under which a log is there: its own, or that of its gzipped form. null: neither is. */

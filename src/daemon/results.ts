@@ -6,6 +6,7 @@
 import { isLocalAddress } from "../core/address.ts";
 import type { Fact } from "../core/command.ts";
 import {
+  allLogsOf,
   type CopiedFile,
   type CopiedResults,
   type CopyingState,
@@ -14,7 +15,6 @@ import {
   FILES_INLINE_MAX,
   isEnded,
   type Job,
-  logsOf,
   type Run,
 } from "../core/job.ts";
 import { substitute } from "../core/placeholders.ts";
@@ -187,7 +187,7 @@ export class Results {
     const folder = record.slice(0, record.lastIndexOf("/.expjobserver/"));
     const moved = (path: string): string =>
       path.startsWith(`${folder}/`) ? `${folder}/${movedPath(path.slice(folder.length + 1), move)}` : path;
-    const moves = owner.state.run === null ? [] : logsOf(owner.state.run).map((log) => ({ from: log, to: moved(log) }));
+    const moves = allLogsOf(owner.state).map((log) => ({ from: log, to: moved(log) }));
     // A file of a log's name need not be that log: it may be a copy, and the log elsewhere.
     await this.options.observe({ kind: "logs-moved", job: owner, moves: moves.filter(({ from, to }) => from !== to) });
     if (owner.state.kind !== "done" || owner.state.results === null) return;

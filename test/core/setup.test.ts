@@ -1,7 +1,7 @@
 /** Setup jobs: commands in order on one machine, which joins its class when all of them have succeeded, and not before. */
 import { describe, expect, test } from "bun:test";
 import type { AddSetups } from "../../src/core/command.ts";
-import { type Run, runOf } from "../../src/core/job.ts";
+import { allLogsOf, type Run, runOf } from "../../src/core/job.ts";
 import { problem } from "../../src/core/problem.ts";
 import { react } from "../../src/core/react.ts";
 import { machineAt } from "../../src/core/state.ts";
@@ -243,12 +243,15 @@ describe("between two commands", () => {
     expect(lab.kind(other)).toBe("waiting");
   });
 
-  test("a person may cancel it: the machine goes", () => {
+  test("a person may cancel it: the machine goes, the logs there are stay known, also where they are moved to", () => {
     const lab = new Lab();
     const jid = interrupted(lab);
+    const [log = ""] = allLogsOf(lab.job(jid).state);
     lab.cancel([jid]);
-    expect(lab.kind(jid)).toBe("canceled");
+    expect(lab.stateOf(jid, "canceled")).toMatchObject({ run: null, startedAt: lab.now, step: { command: 1 } });
     expect(machineAt(lab.state, "a")).toBeUndefined();
+    lab.command({ kind: "logs-moved", job: lab.job(jid), moves: [{ from: log, to: "/elsewhere" }] });
+    expect(allLogsOf(lab.job(jid).state)).toEqual(["/elsewhere", `/logs/${jid}.err`]);
   });
 
   test("the run directory of what is over may go, and the next is started", () => {

@@ -90,6 +90,15 @@ const ended: fc.Arbitrary<JobState> = fc.oneof(
     exitCode: orNull(fc.nat(255)),
     problem,
   }),
+  fc.record({
+    kind: fc.constant("canceled" as const),
+    run: fc.constant(null),
+    step,
+    startedAt: orNull(time),
+    endedAt: time,
+    exitCode: fc.constant(null),
+    problem,
+  }),
 );
 
 const live: fc.Arbitrary<JobState> = fc.oneof(

@@ -6,7 +6,7 @@
 import { createReadStream, type FSWatcher, watch } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { createGunzip } from "node:zlib";
-import { isEnded, type Job, runOf } from "../../core/job.ts";
+import { isEnded, type Job, runOf, stepOf } from "../../core/job.ts";
 import { RequestError } from "../../protocol/error.ts";
 import type { Params, Result } from "../../protocol/methods.ts";
 import { COMPRESSED_SUFFIX } from "../job-logs.ts";
@@ -134,8 +134,7 @@ async function startedJob({ book }: Services, params: Params<"job.follow">, alar
 /** Those that have begun, in the order of the commands. */
 function logsOfStream({ state }: Job, stream: Stream): readonly string[] {
   const run = runOf(state);
-  const step = state.kind === "waiting" || state.kind === "held" ? state.step : run?.step;
-  const logs = [...(step?.earlier ?? [])];
+  const logs = [...(stepOf(state)?.earlier ?? [])];
   if (run !== null && state.kind !== "starting") logs.push(run);
   return logs.map(({ log, errLog }) => (stream === "stdout" ? log : errLog));
 }

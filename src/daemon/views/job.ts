@@ -1,6 +1,6 @@
 /** A job as it is sent. */
-import type { Job, JobState, Step, StepLog } from "../../core/job.ts";
-import { commandOf, runOf } from "../../core/job.ts";
+import type { Job, JobState, StepLog } from "../../core/job.ts";
+import { commandOf, runOf, stepOf } from "../../core/job.ts";
 import { substitute } from "../../core/placeholders.ts";
 import type { Problem } from "../../core/problem.ts";
 import { signalName } from "../../core/signal.ts";
@@ -72,10 +72,6 @@ function commandLogs({ state }: Job): readonly StepLog[] {
   const earlier = stepOf(state)?.earlier ?? [];
   // A later command that is being started has no log yet, and may have to wait.
   return run === null || (state.kind === "starting" && earlier.length > 0) ? earlier : [...earlier, run];
-}
-
-function stepOf(state: JobState): Step | undefined {
-  return state.kind === "waiting" || state.kind === "held" ? state.step : runOf(state)?.step;
 }
 
 export function statusOf(state: JobState): JobStatus {

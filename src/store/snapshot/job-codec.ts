@@ -230,7 +230,7 @@ function encodeState(state: JobState): Record<string, TomlValue | null> {
       };
     case "canceled":
       return {
-        ...(state.run === null ? {} : encodeRun(state.run)),
+        ...(state.run === null ? encodeStep(state.step) : encodeRun(state.run)),
         started: mapNullable(state.startedAt, toDate),
         ended: toDate(state.endedAt),
         exit_code: state.exitCode,
@@ -299,6 +299,7 @@ function decodeState(fields: JobTable): JobState {
       return {
         kind: "canceled",
         run: known ? decodeRun({ ...fields, run: runId, machine, log, err_log: errLog }) : null,
+        ...(known ? {} : decodeStep(fields)),
         startedAt: fields.started,
         endedAt: fields.ended,
         exitCode: fields.exit_code,
