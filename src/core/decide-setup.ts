@@ -21,7 +21,10 @@ export function decideSetups(state: State, command: AddSetups, context: Context)
   const { variables, secrets } = captureVariables(state, cmds, []);
   const lengths = new Map(Object.entries(variables).map(([name, value]) => [name, value.length]));
   const max = context.limits.commandLineCharactersMax;
-  if (cmds.some((each) => substitutedLength(each, lengths) > max)) return refused("limit-exceeded", { what: "command-line", max });
+  // With all that it remembers it is shown and sent as one: the limit is for all commands together.
+  const remembered = [...lengths.values()].reduce((sum, length) => sum + length, 0);
+  const characters = cmds.reduce((sum, each) => sum + substitutedLength(each, lengths), remembered);
+  if (characters > max) return refused("limit-exceeded", { what: "command-line", max });
   const overflow = queueOverflow(state, addrs.length, context);
   if (overflow !== null) return overflow;
   const first = state.nextId;

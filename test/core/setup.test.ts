@@ -290,6 +290,16 @@ describe("many machines", () => {
     expect(lab.refusal(setups({ class: "-c" }))).toStartWith("bad-class-name");
     expect(lab.refusal(setups({ cmds: ["a", " "] }))).toBe("bad-command: empty");
   });
+
+  test("remember no more than a job may, all commands together", () => {
+    const lab = new Lab();
+    lab.limits = { ...lab.limits, commandLineCharactersMax: 20 };
+    lab.command({ kind: "set-variable", name: "V", value: "0123456789", secret: false });
+    expect(lab.refusal(setups({ cmds: ["0123456789", "0123456789"] }))).toBeNull();
+    expect(lab.refusal(setups({ cmds: ["0123456789", "01234567890"] }))).toStartWith("limit-exceeded: command-line");
+    expect(lab.refusal(setups({ cmds: ["{V}"] }))).toBeNull();
+    expect(lab.refusal(setups({ cmds: ["{V}{V}"] }))).toStartWith("limit-exceeded");
+  });
 });
 
 describe("people", () => {
