@@ -7,6 +7,8 @@ export interface Changed {
   readonly done: readonly number[];
   /** Of `done` those that end only when their processes have. */
   readonly stopping?: readonly number[] | undefined;
+  /** Those are then removed from the records too. */
+  readonly forgets?: boolean;
   readonly failed: readonly { readonly id: number; readonly code: string }[];
 }
 
@@ -14,11 +16,13 @@ export interface Changed {
 export function reportChanged(changed: Changed, verb: string, output: Output): number {
   const stopping = new Set(changed.stopping);
   const done = changed.done.filter((id) => !stopping.has(id));
-  if (output.json) output.printJson(changed);
-  else if (output.quiet) output.printLines(changed.done.map(String));
+  if (output.json) {
+    const { forgets: _forgets, ...document } = changed;
+    output.printJson(document);
+  } else if (output.quiet) output.printLines(changed.done.map(String));
   else if (changed.done.length > 0) {
     output.printLines([
-      ...(stopping.size === 0 ? [] : [`Stopping ${jobs([...stopping])}`]),
+      ...(stopping.size === 0 ? [] : [`Stopping ${jobs([...stopping])}${changed.forgets === true ? ", to be forgotten" : ""}`]),
       ...(done.length === 0 ? [] : [`${verb} ${jobs(done)}`]),
     ]);
   } else if (changed.failed.length === 0) output.print("No job was changed.");

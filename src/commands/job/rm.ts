@@ -9,7 +9,7 @@ export const run: Run<typeof removeArguments> = async (args, { output, withClien
   const ids = parseIds(args.ids);
   const forget = args.forget ?? false;
   const changed = await withClient((client) => client.call("job.cancel", { ids, forget }));
-  const code = reportChanged(changed, forget ? "Forgot" : "Canceled", output);
+  const code = reportChanged({ ...changed, forgets: forget }, forget ? "Forgot" : "Canceled", output);
   for (const { jid, machine } of changed.unreachable ?? []) {
     output.warn(
       `Machine "${printable(machine)}" cannot be reached: job ${jid} ends when it answers again.`,
