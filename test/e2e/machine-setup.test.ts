@@ -1,6 +1,6 @@
 /** `j machine setup` on the built binary and real machines: every command once, in order, and the class only after the last. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startMachines, TestDaemon, type TestMachines } from "../support/daemon.ts";
 import { ledgerLine, overlaps, readLedger } from "../support/ledger.ts";
@@ -75,6 +75,7 @@ describe.skipIf(!sshdAvailable())("machine setup over SSH (SKIPPED without sshd)
     const [first = -1, second = -1] = await setUp("-m", a, "-m", b, "-c", "lab", "--", step(1), step(2, "go"), step(3));
     await untilBegun(a, ["1", "2"]);
     await untilBegun(b, ["1", "2"]);
+    expect(readdirSync(join(machines.home(0), ".local/state/expjobserver/runs"), { recursive: true }).join()).toContain(`/${first}.1.`);
     expect((await pool()).map(({ addr, class: of, state, running }) => [addr, of, state, running])).toEqual([
       [a, null, "busy", first],
       [b, null, "busy", second],
@@ -98,6 +99,10 @@ describe.skipIf(!sshdAvailable())("machine setup over SSH (SKIPPED without sshd)
       expect((await daemon.ok("job", "log", String(jid))).split("\n")).toEqual(logs.map((log) => log.log));
     }
     expect(overlaps(readLedger(ledger()))).toEqual([]);
+    // No run directory is left on the machine.
+    const runs = join(machines.home(0), ".local/state/expjobserver/runs");
+    const left = (): string[] => readdirSync(runs, { recursive: true, encoding: "utf8" }).filter((name) => /^[^/]+\/\d+\./.test(name));
+    await waitFor(() => left().length === 0, { what: () => left().join() });
     expect(await daemon.ok("job", "log", "-t", String(first), String(second))).toContain(`${first}.3| step 3 on ${a}`);
   });
 
@@ -158,6 +163,20 @@ describe.skipIf(!sshdAvailable())("machine setup over SSH (SKIPPED without sshd)
     expect(logs.map((log) => readFileSync(log.log, "utf8"))).toEqual(
       [a, b].flatMap((addr) => [1, 2, 3].map((n) => `step ${n} on ${addr}\n`)),
     );
+  });
+
+  test("a storm of kill -9 over machines of two kinds: each of forty commands runs once on each, in order", async () => {
+    const addrs = [a, b, "local/a", "local/b"];
+    const numbers = Array.from({ length: 40 }, (_, index) => String(index));
+    const jids = await setUp(...addrs.flatMap((addr) => ["-m", addr]), "-c", "lab", "--", ...numbers.map((number) => step(Number(number))));
+    for (let lines = 20; lines <= 200; lines += 36) {
+      await waitFor(() => readLedger(ledger()).length >= lines, { what: () => `${lines} lines: ${daemon.stderr}`, timeoutMs: 20_000 });
+      await daemon.kill();
+      await daemon.start();
+    }
+    for (const jid of jids) expect((await daemon.ended(jid)).status).toBe("done");
+    for (const addr of addrs) expect(begun(addr)).toEqual(numbers);
+    expect(overlaps(readLedger(ledger()))).toEqual([]);
   });
 
   test("a machine that is lost between two commands gets the rest when it is back", async () => {
