@@ -25,6 +25,7 @@ const events: Readonly<Record<JobEventKind, string>> = {
   "job-unheld": "A person lets it go.",
   "job-due": "The back-off is over.",
   "job-starting": "The scheduler gives it to a machine, under a new run id.",
+  "job-host-known": "Its machine answered; which boot of it is written down before anything is sent.",
   "job-started": "The runner saw it start.",
   "job-not-started": "It is proven that this run never started; the job goes back to the queue.",
   "job-stop-requested": "A person, the timeout or the removal of the machine asks for its end; the end itself is waited for.",

@@ -133,6 +133,7 @@ const LIMIT_KINDS = {
   copies_at_once: positive,
   kill_grace: seconds,
   connect_timeout: seconds,
+  keepalive: seconds,
 } as const satisfies Kinds;
 
 /** `[log]`: the server's own log. */

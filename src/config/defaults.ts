@@ -13,6 +13,8 @@ export const DEFAULT_FAILURES_BEFORE_QUARANTINE = 4;
 export const DEFAULT_COPIES_AT_ONCE = 4;
 export const DEFAULT_KILL_GRACE_SECONDS = 10;
 export const DEFAULT_CONNECT_TIMEOUT_SECONDS = 20;
+/** Between two questions to a machine on a quiet connection; three without an answer end it. */
+export const DEFAULT_KEEPALIVE_SECONDS = 15;
 
 export const LISTING_ROWS = 40;
 export const MATRIX_FAILURES_MAX = 3;

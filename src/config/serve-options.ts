@@ -9,6 +9,7 @@ import {
   DEFAULT_CONNECT_TIMEOUT_SECONDS,
   DEFAULT_COPIES_AT_ONCE,
   DEFAULT_FAILURES_BEFORE_QUARANTINE,
+  DEFAULT_KEEPALIVE_SECONDS,
   DEFAULT_KILL_GRACE_SECONDS,
   DEFAULT_QUEUED_JOBS_MAX,
 } from "./defaults.ts";
@@ -71,6 +72,7 @@ export interface Limits {
   readonly copiesAtOnceMax: number;
   readonly killGraceSeconds: number;
   readonly connectTimeoutSeconds: number;
+  readonly keepaliveSeconds: number;
 }
 
 /** The flags as typed; undefined: not given. */
@@ -143,6 +145,7 @@ export async function resolveServeOptions(flags: ServeFlags, surroundings: Surro
       copiesAtOnceMax: file.limits.copies_at_once ?? DEFAULT_COPIES_AT_ONCE,
       killGraceSeconds: file.limits.kill_grace ?? DEFAULT_KILL_GRACE_SECONDS,
       connectTimeoutSeconds: file.limits.connect_timeout ?? DEFAULT_CONNECT_TIMEOUT_SECONDS,
+      keepaliveSeconds: file.limits.keepalive ?? DEFAULT_KEEPALIVE_SECONDS,
     },
     notes: flags.notes ?? [],
   };

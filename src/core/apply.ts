@@ -65,6 +65,7 @@ export function apply(state: State, event: Event): State {
     case "job-unheld":
     case "job-due":
     case "job-starting":
+    case "job-host-known":
     case "job-started":
     case "job-not-started":
     case "job-stop-requested":
@@ -133,6 +134,10 @@ function stateAfter(state: JobState, event: StateChange): JobState {
       return { kind: "starting", run: event.run, since: event.at, stop: null, bootId: event.bootId };
     case "job-not-started":
       return { kind: "waiting", since: event.at, ...behindIt(state), notBefore: event.notBefore, problem: event.problem };
+    case "job-host-known": {
+      if (state.kind !== "starting") throw misfit(state, event);
+      return { ...state, run: { ...state.run, machineBootId: event.machineBootId } };
+    }
     case "job-started": {
       if (state.kind !== "starting") throw misfit(state, event);
       return { kind: "running", run: state.run, startedAt: firstStart(state.run) ?? event.at, stop: state.stop };

@@ -83,6 +83,8 @@ export interface AddMatrix extends Omit<AddJobs, "kind" | "tag"> {
 
 /** Observations about runs carry the run id: one about an earlier run of the job is stale and ignored. */
 export type Fact =
+  /** Which boot of its machine the run is about to be sent to. */
+  | { readonly kind: "run-host-known"; readonly jid: number; readonly runId: string; readonly machineBootId: string }
   | { readonly kind: "run-started"; readonly jid: number; readonly runId: string; readonly at: number }
   | { readonly kind: "run-not-started"; readonly jid: number; readonly runId: string; readonly problem: Problem }
   | {

@@ -52,6 +52,7 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
       return machineAt(state, fact.addr)?.health.kind === "unreachable"
         ? [{ kind: "machine-recovered", at: context.now, addr: fact.addr }]
         : [];
+    case "run-host-known":
     case "run-started":
     case "run-not-started":
     case "run-exited":
@@ -75,6 +76,11 @@ function runFactEvents(state: State, job: Job, fact: RunFact, context: Context):
   const { jid } = job;
   const { now } = context;
   switch (fact.kind) {
+    case "run-host-known": {
+      const { machineBootId } = fact;
+      if (job.state.kind !== "starting" || job.state.run.machineBootId === machineBootId) return [];
+      return [{ kind: "job-host-known", at: now, jid, machineBootId }];
+    }
     case "run-started":
       return job.state.kind === "starting" ? [{ kind: "job-started", at: fact.at, jid }] : [];
     case "run-not-started":

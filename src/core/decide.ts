@@ -52,6 +52,7 @@ export function decide(state: State, command: Command, context: Context): Decisi
     case "set-timeout":
     case "tag-jobs":
       return decideJobCommand(state, command, context);
+    case "run-host-known":
     case "run-started":
     case "run-not-started":
     case "run-exited":

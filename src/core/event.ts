@@ -37,6 +37,8 @@ export type Event =
       /** Of the server's host at that time. */
       readonly bootId: string | null;
     }
+  /** The boot of the machine that the run is about to be sent to: after another one, a run directory without a claim was lost, not unused. */
+  | { readonly kind: "job-host-known"; readonly at: number; readonly jid: number; readonly machineBootId: string }
   | { readonly kind: "job-started"; readonly at: number; readonly jid: number }
   /** Proven: the run id was claimed by us or never left this process. */
   | {

@@ -73,6 +73,8 @@ export interface Run {
   readonly step?: Step;
   /** Of the server's host when it was decided. Another one now: whatever ran here is dead, also when its directory is lost. */
   readonly bootId?: string;
+  /** Of the machine it was sent to, written down before anything is sent. Absent: it runs on the server's host, or nothing was sent. */
+  readonly machineBootId?: string;
 }
 
 /** How far a setup job is. */

@@ -37,6 +37,7 @@ export type ProblemCode =
   | "machine-removed"
   | "processes-may-still-run"
   | "rebooted"
+  | "log-end-lost"
   | "supervisor-gone"
   | "run-directory-gone"
   // jobs from elsewhere

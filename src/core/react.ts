@@ -74,6 +74,7 @@ export function react(event: Event, before: State, after: State): readonly Effec
     case "job-held":
     case "job-unheld":
     case "job-due":
+    case "job-host-known":
     case "job-lost":
     case "job-forgotten":
     case "job-recalled":

@@ -26,6 +26,7 @@ export const TRANSITIONS: Readonly<Record<JobStateKind, Readonly<Partial<Record<
     "job-canceled": "canceled",
   },
   starting: {
+    "job-host-known": "starting",
     "job-started": "running",
     "job-not-started": "waiting",
     "job-stop-requested": "starting",

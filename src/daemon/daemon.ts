@@ -79,7 +79,7 @@ export class Daemon {
         identityFiles: serve.identities,
         ...(serve.knownHosts === null ? {} : { knownHostsFile: serve.knownHosts }),
       },
-      limits: { connectTimeoutMs: serve.limits.connectTimeoutSeconds * 1_000 },
+      limits: { connectTimeoutMs: serve.limits.connectTimeoutSeconds * 1_000, keepaliveIntervalMs: serve.limits.keepaliveSeconds * 1_000 },
       onDisconnect: (machine, reason) => {
         log.debug(`the connection to ${machine} ended: ${describe(reason)}`);
         if (this.dispatching) this.fleet.contactLost(machine);
@@ -247,7 +247,10 @@ export class Daemon {
     const isFree = ({ log, errLog }: ReturnType<typeof paths>): boolean =>
       !earlier.includes(log) && [log, errLog].every((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0);
     const names = [paths(""), ...(command === 0 ? [] : [paths(String(command + 1))])];
-    return { runId, machine, ...this.fleet.placeFor(machine, placeClass(state, job)), ...(names.find(isFree) ?? paths(runId)) };
+    const place = this.fleet.placeFor(machine, placeClass(state, job));
+    const machineBootId = place.runner === "ssh" ? this.runs.lastBootIdOf(machine) : null;
+    const boot = machineBootId === null ? {} : { machineBootId };
+    return { runId, machine, ...place, ...boot, ...(names.find(isFree) ?? paths(runId)) };
   }
 
   private makeFleet(observe: (fact: Fact) => Promise<void>): Fleet {

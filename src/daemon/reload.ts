@@ -88,6 +88,7 @@ function fixed(options: ServeOptions): Record<string, unknown> {
       copiesAtOnce: limits.copiesAtOnceMax,
       killGrace: limits.killGraceSeconds,
       connectTimeout: limits.connectTimeoutSeconds,
+      keepalive: limits.keepaliveSeconds,
     },
     class: mapped(classes, ({ runner, runRoot }) => ({ runner, runRoot })),
   };

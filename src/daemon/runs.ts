@@ -13,7 +13,7 @@ import type { DaemonLog } from "./log.ts";
 import { describe, faultOf } from "./log-words.ts";
 import { type Driver, runEnvironment, runProgram } from "./run-program.ts";
 import { scanResultsLines } from "./runner/results-lines.ts";
-import type { AttachOutcome, CallerLimits, Program, RunEnd, RunLog, RunName, Runner, StartOutcome } from "./runner/runner.ts";
+import type { AttachOutcome, CallerLimits, HostBoot, Program, RunEnd, RunLog, RunName, Runner, StartOutcome } from "./runner/runner.ts";
 import type { Timers } from "./timers.ts";
 
 /** Who executes a run. */
@@ -54,6 +54,8 @@ export class Runs {
   private readonly underWay = new Map<string, Promise<Attached>>();
   /** Run ids whose log here is not whole: what is left of it is in the run directory. */
   private readonly logsCut = new Set<string>();
+  /** Boot ids of machines as last seen: a start in the same boot needs no record of its own for it. */
+  private readonly bootIds = new Map<string, string>();
 
   constructor(private readonly options: RunsOptions) {}
 
@@ -62,12 +64,17 @@ export class Runs {
     return this.followed.has(runId) || this.underWay.has(runId);
   }
 
+  /** Of a machine that is reached over SSH, as far as it was seen since this server began. */
+  lastBootIdOf(machine: string): string | null {
+    return this.bootIds.get(machine) ?? null;
+  }
+
   /** Never rejects. */
   async start(jid: number): Promise<void> {
     const job = this.options.state().jobs.get(jid);
     if (job?.state.kind !== "starting") return;
     const { run } = job.state;
-    await this.alone(run, () => this.startRun(job, run));
+    await this.alone(run, () => this.startRun(jid, run));
   }
 
   /** Finds out what became of a run that an earlier daemon, or a cut connection, left behind. Never rejects. */
@@ -129,10 +136,15 @@ export class Runs {
     });
   }
 
-  private async startRun(job: Job, run: Run): Promise<Attached> {
-    const { jid } = job;
-    const { runId, machine } = run;
-    const outcome = await this.tryStart(job, run);
+  private async startRun(jid: number, decided: Run): Promise<Attached> {
+    const { runId, machine } = decided;
+    const boot = await this.bootOf(jid, decided);
+    const job = this.options.state().jobs.get(jid);
+    if (job?.state.kind !== "starting" || job.state.run.runId !== runId) return "settled";
+    const { run } = job.state;
+    // Not written down (the server stops, or its disk is full): nothing is sent that a power cut there could make us forget.
+    if (boot.kind === "known" && run.machineBootId !== boot.bootId) return "open";
+    const outcome = boot.kind === "unreachable" ? ({ ...boot, kind: "not-started" } as const) : await this.tryStart(job, run);
     switch (outcome.kind) {
       case "started":
         this.options.gate.started();
@@ -149,6 +161,18 @@ export class Runs {
         await this.options.observe({ kind: "machine-unreachable", addr: machine, problem: outcome.problem });
         return "unreachable";
     }
+  }
+
+  /** The boot of the machine, durable before anything is sent to it. */
+  private async bootOf(jid: number, run: Run): Promise<HostBoot | { readonly kind: "this-host" }> {
+    const { runner } = this.options.executorOf(run, this.options.state().jobs.get(jid)?.spec.class ?? "");
+    if (runner.bootOf === undefined) return { kind: "this-host" };
+    const boot = await runner.bootOf(run.machine);
+    if (boot.kind === "known") this.bootIds.set(run.machine, boot.bootId);
+    if (boot.kind === "known" && boot.bootId !== run.machineBootId) {
+      await this.options.observe({ kind: "run-host-known", jid, runId: run.runId, machineBootId: boot.bootId });
+    }
+    return boot;
   }
 
   private async tryStart(job: Job, run: Run): Promise<StartOutcome> {
@@ -244,11 +268,14 @@ export class Runs {
     const gone = await this.survivorsGone(job, run);
     if (!gone) return "unreachable";
     this.clearTimers(run);
-    const { startedAt, at, exitCode, logProblem } = exit;
+    const { startedAt, at, exitCode, logProblem, rebootedSince } = exit;
     if (logProblem !== undefined) {
       this.logsCut.add(run.runId);
       this.options.log.warn(`the log of job ${job.jid} is not whole, what is left stays in its run directory: ${describe(logProblem)}`);
     }
+    // The status is written last, but what of the output was in memory only went with the power.
+    const cutOff = (found: readonly string[]) =>
+      rebootedSince === true && found.length === 0 ? problem("log-end-lost", { machine: run.machine }) : null;
     const lines = exitCode === 0 ? await scanResultsLines(run.log) : { prefixes: [], invalid: [] };
     await this.options.observe({
       kind: "run-exited",
@@ -259,7 +286,7 @@ export class Runs {
       exitCode,
       prefixes: lines.prefixes,
       // The lines that are missing may have named results.
-      invalidLine: logProblem ?? lines.invalid[0] ?? null,
+      invalidLine: logProblem ?? lines.invalid[0] ?? cutOff(lines.prefixes),
       ...this.nextRun(job, run, exitCode),
     });
     return "settled";
@@ -317,7 +344,7 @@ export class Runs {
 
   private nameOf(job: Job, run: Run): RunName {
     const decidedAt = run.bootId ?? (job.state.kind === "starting" ? job.state.bootId : null);
-    const bootId = this.executor(job, run).onThisHost ? decidedAt : null;
+    const bootId = this.executor(job, run).onThisHost ? decidedAt : (run.machineBootId ?? null);
     return {
       jid: job.jid,
       command: run.step?.command ?? 0,

@@ -107,9 +107,13 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     message: `${sentenceCase(machine(data))} was rebooted while it ran.`,
     hint: "Queue it again, or end it with `j job rm JID`.",
   }),
+  "log-end-lost": (data) => ({
+    message: `${sentenceCase(machine(data))} was rebooted after its end: the end of its output, with any RESULTS: line in it, may be lost.`,
+    hint: "What it left on the machine is still there: see its log for what is missing, and fetch that by hand.",
+  }),
   "supervisor-gone": (data) => ({
-    message: `What watched over the run is gone${on(data)}, and left no status${detail(data)}.`,
-    hint: "See its log for how far it came; end it with `j job rm JID`.",
+    message: `What watched over the run is gone${on(data)}, and left no status${detail(data)}: it was killed, as by a machine that ends all processes of a login.`,
+    hint: "See its log for how far it came; end it with `j job rm JID`. See the manual on KillUserProcesses.",
   }),
   "run-directory-gone": (data) => ({
     message: `The run directory ${quoted(data, "path", "of the job")} is gone${on(data)}: its status is lost.`,
@@ -213,6 +217,7 @@ const SHORT_WORDS: Readonly<Record<string, Wording>> = {
   "machine-removed": () => short("machine removed"),
   "processes-may-still-run": () => short("may still run"),
   rebooted: () => short("rebooted"),
+  "log-end-lost": () => short("output lost"),
   "supervisor-gone": () => short("status lost"),
   "run-directory-gone": () => short("status lost"),
   unreachable: () => short("unreachable"),

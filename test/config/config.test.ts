@@ -71,6 +71,7 @@ describe("serve options", () => {
       copies_at_once = 1
       kill_grace = "3s"
       connect_timeout = "7s"
+      keepalive = "9s"
     `;
     const options = await serveOptions(text);
     expect(JSON.parse(JSON.stringify({ ...options, configFile: "FILE" }).replaceAll(folder, "FOLDER"))).toMatchSnapshot();

@@ -54,6 +54,7 @@ const eventOf: Readonly<Record<JobEventKind, (jid: number) => JobEvent>> = {
   "job-unheld": (jid) => ({ kind: "job-unheld", at, jid }),
   "job-due": (jid) => ({ kind: "job-due", at, jid }),
   "job-starting": (jid) => ({ kind: "job-starting", at, jid, run: { runId: "r", machine: "a", log: "/l", errLog: "/e" }, bootId: null }),
+  "job-host-known": (jid) => ({ kind: "job-host-known", at, jid, machineBootId: "boot" }),
   "job-started": (jid) => ({ kind: "job-started", at, jid }),
   "job-not-started": (jid) => ({ kind: "job-not-started", at, jid, notBefore: null, problem: problem("start-failed") }),
   "job-stop-requested": (jid) => ({ kind: "job-stop-requested", jid, stop: { cause: "user", at, forget: false } }),

@@ -47,6 +47,7 @@ const run: fc.Arbitrary<Run> = fc.record(
     runRoot: text,
     step,
     bootId: text,
+    machineBootId: text,
   },
   { requiredKeys: ["runId", "machine", "log", "errLog"] },
 );

@@ -76,7 +76,7 @@ export function readReady({ tag, words }: AgentWords): AgentIdentity | null {
   const [bootId = "", ...home64] = words;
   const home = Buffer.from(home64.join(""), "base64").toString("utf8");
   if (!home.startsWith("/") || hasControlCharacter(home)) return null;
-  return { machineId: fileName(tag), bootId, home: home.replace(/\/+$/, "") };
+  return { machineId: fileName(tag), bootId: fileName(bootId), home: home.replace(/\/+$/, "") };
 }
 
 export function readBegun({ words, lines }: AgentWords): AgentBegun {
@@ -94,7 +94,7 @@ export function readInspection({ words, lines }: AgentWords): Inspection {
   const [statusLine = "", pidLine = "", claimLine = "", baseLine = ""] = lines;
   return {
     now: numberOf(now) ?? 0,
-    bootId,
+    bootId: fileName(bootId),
     alive: alive === "1",
     sessionProcesses: numberOf(processes) ?? 0,
     begunAt: numberOf(begun),
@@ -115,7 +115,7 @@ function numberOf(word: string): number | null {
   return /^\d{1,15}$/.test(word) ? Number(word) : null;
 }
 
-/** A machine id names a folder of ours, whatever the machine says it is. */
+/** A machine id names a folder of ours, and a boot id is kept in our files, whatever the machine says they are. */
 function fileName(text: string): string {
   return text.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64) || "unknown";
 }

@@ -237,8 +237,8 @@ export class HostRuns {
     const { state, log } = seen;
     switch (state.kind) {
       case "exited": {
-        const { exitCode, startedAt, at } = state;
-        return { kind: "exited", exitCode, startedAt, at, ...(await syncedLog(log)) };
+        const { exitCode, startedAt, at, identity } = state;
+        return { kind: "exited", exitCode, startedAt, at, ...this.#rebootSince(identity), ...(await syncedLog(log)) };
       }
       case "begun":
         return await this.#resume(seen, state.identity, state.startedAt);
@@ -261,7 +261,11 @@ export class HostRuns {
     // It may have written its status between our two looks.
     const state = readRunDirectory(directory);
     if (state.kind !== "exited") return await this.#lose(directory);
-    return { kind: "exited", exitCode: state.exitCode, startedAt, at: state.at, ...(await syncedLog(log)) };
+    return { kind: "exited", exitCode: state.exitCode, startedAt, at: state.at, ...this.#rebootSince(identity), ...(await syncedLog(log)) };
+  }
+
+  #rebootSince(identity: ProcessIdentity | null): { readonly rebootedSince?: true } {
+    return identity !== null && identity.bootId !== this.#bootId ? { rebootedSince: true } : {};
   }
 
   #withdraw(seen: Seen): AttachOutcome | null {

@@ -16,7 +16,7 @@ export interface RunName {
   readonly machine: string;
   /**
    * Boot id of the executing host when the start was recorded. With it, a run directory that a reboot left
-   * without a claim (it was never synced) is `lost`; without it, it counts as not started.
+   * without a claim (it was never synced) is `lost`; without it, it counts as not started. A run is started in no other boot.
    */
   readonly hostBootId?: string;
 }
@@ -71,6 +71,8 @@ export type AttachOutcome =
       readonly exitCode: number;
       readonly at: number;
       readonly logProblem?: Problem;
+      /** Its host was rebooted since: the end of its output may not have been on the disk. */
+      readonly rebootedSince?: true;
     }
   /** Nobody had claimed it; attach has, so a late start cannot run it. */
   | { readonly kind: "not-started" }
@@ -83,6 +85,9 @@ export type StopSignal = "TERM" | "KILL" | "0";
 export type StopOutcome =
   | { readonly kind: "signaled"; readonly processes: number }
   | { readonly kind: "unreachable"; readonly problem: Problem };
+
+/** `unreachable`: nothing was sent, nothing can start there. */
+export type HostBoot = { readonly kind: "known"; readonly bootId: string } | { readonly kind: "unreachable"; readonly problem: Problem };
 
 export interface Runner {
   /** At most once a run id, enforced by the claim in the run directory. Never rejects. */
@@ -98,4 +103,6 @@ export interface Runner {
   release(run: RunName): Promise<void>;
   /** Can a run be started there now? null: yes. */
   probe(machine: string): Promise<Problem | null>;
+  /** The boot id of the machine that would execute a run now. Absent: runs are on this host. */
+  bootOf?(machine: string): Promise<HostBoot>;
 }

@@ -17,7 +17,18 @@ import type { AwaitedEnd } from "./machine-agent.ts";
 import { MachineAgents, type OpenAgent } from "./machine-agents.ts";
 import { errorCode, parsePidLine, parseStatus, runDirectoryName } from "./run-directory.ts";
 import { fileProblem, syncLog } from "./run-log.ts";
-import type { AttachOutcome, RunEnd, RunLog, RunName, Runner, RunRequest, StartOutcome, StopOutcome, StopSignal } from "./runner.ts";
+import type {
+  AttachOutcome,
+  HostBoot,
+  RunEnd,
+  RunLog,
+  RunName,
+  Runner,
+  RunRequest,
+  StartOutcome,
+  StopOutcome,
+  StopSignal,
+} from "./runner.ts";
 import { isDiskRefusal, machineDiskProblem, startRefusal, unsendable } from "./ssh-start-problem.ts";
 import { supervisorEnvironment } from "./supervisor.ts";
 
@@ -40,12 +51,15 @@ const ATTACH_LOOKS_MAX = 50;
 const LOOK_AGAIN_MS = 100;
 /** After the death of a supervisor its processes may be dying too: how long to wait before saying they live. */
 const SESSION_GRACE_MS = 1_000;
+const UNRELEASED_MAX = 1_000;
 
 export class SshRunner implements Runner {
   readonly #options: SshRunnerOptions;
   readonly #agents: MachineAgents;
   /** By machine and run: what is followed is not followed twice. */
   readonly #live = new Map<string, { readonly startedAt: number; readonly end: Promise<RunEnd> }>();
+  /** By machine: run directories that could not be removed while it was away. */
+  readonly #unreleased = new Map<string, readonly RunName[]>();
 
   constructor(options: SshRunnerOptions) {
     this.#options = options;
@@ -65,6 +79,8 @@ export class SshRunner implements Runner {
     let logs: LogCopy;
     try {
       place = await this.#placeOf(request);
+      if (request.hostBootId !== undefined && request.hostBootId !== place.identity.bootId)
+        return { kind: "not-started", problem: problem("unreachable", { machine, message: "it was rebooted just now" }) };
       logs = this.#openLogs({ machine, directory: place.directory, log, base: null, umask: caller?.umask ?? null });
     } catch (error) {
       // Nothing was sent: nothing can start late.
@@ -116,7 +132,16 @@ export class SshRunner implements Runner {
       this.#options.warn?.(problem("run-directory-failed", { machine, path: directory, message: "it cannot be removed" }));
     } catch (error) {
       this.#options.warn?.(problemOf(error, ""));
+      // Out of reach now: when it is back. After a restart of the server they stay there, and cost space only.
+      const left = this.#unreleased.get(run.machine) ?? [];
+      this.#unreleased.set(run.machine, [...left, run].slice(-UNRELEASED_MAX));
     }
+  }
+
+  async #releaseLeft(machine: string): Promise<void> {
+    const left = this.#unreleased.get(machine) ?? [];
+    this.#unreleased.delete(machine);
+    for (const run of left) await this.release(run);
   }
 
   async probe(machine: string): Promise<Problem | null> {
@@ -124,9 +149,18 @@ export class SshRunner implements Runner {
       const { agent, identity } = await this.#agents.agent(machine);
       const root = this.#rootOf(identity);
       const message = await agent.probe(root);
+      await this.#releaseLeft(machine);
       return message === null ? null : machineDiskProblem({ machine, path: root, message });
     } catch (error) {
       return problemOf(error, "");
+    }
+  }
+
+  async bootOf(machine: string): Promise<HostBoot> {
+    try {
+      return { kind: "known", bootId: (await this.#agents.agent(machine)).identity.bootId };
+    } catch (error) {
+      return { kind: "unreachable", problem: problemOf(error, "") };
     }
   }
 
@@ -187,15 +221,16 @@ export class SshRunner implements Runner {
     const { agent, directory, machine } = place;
     const seen = await agent.inspect(directory);
     const status = parseStatus(`${seen.statusLine}\n`);
-    const hasBegun = parsePidLine(`${seen.pidLine}\n`) !== null;
-    if (status?.kind === "exited" || hasBegun) {
+    const identity = parsePidLine(`${seen.pidLine}\n`);
+    if (status?.kind === "exited" || identity !== null) {
       const logs = this.#openLogs({ machine, directory, log, base: seen.base, umask: null });
       const end = this.#follow({ place, log, logs, end: agent.watch(directory) });
       const startedAt = this.#here(seen, seen.begunAt);
       if (status?.kind !== "exited" && seen.alive) {
         return { kind: "running", ...this.#tracked(run, startedAt ?? this.#options.now(), end) };
       }
-      return attachedEnd(await end, startedAt, this.#here(seen, seen.endedAt));
+      const rebooted = identity !== null && identity.bootId !== seen.bootId;
+      return attachedEnd(await end, { startedAt, endedAt: this.#here(seen, seen.endedAt), rebooted });
     }
     if (status?.kind === "refused" || [seen.claimLine, seen.pidLine].includes(WITHDRAWN)) return { kind: "not-started" };
     if (run.hostBootId !== undefined && run.hostBootId !== seen.bootId)
@@ -299,10 +334,16 @@ function keyOf(run: RunName): string {
   return `${run.machine} ${runDirectoryName(run)}`;
 }
 
-function attachedEnd(end: RunEnd, startedAt: number | null, endedAt: number | null): AttachOutcome {
+interface SeenEnd {
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly rebooted: boolean;
+}
+
+function attachedEnd(end: RunEnd, { startedAt, endedAt, rebooted }: SeenEnd): AttachOutcome {
   switch (end.kind) {
     case "exited":
-      return { ...end, startedAt, at: endedAt ?? end.at };
+      return { ...end, startedAt, at: endedAt ?? end.at, ...(rebooted ? { rebootedSince: true } : {}) };
     case "lost":
       return end;
     case "disconnected":

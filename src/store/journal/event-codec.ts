@@ -26,6 +26,7 @@ const KINDS: Readonly<Record<EventKind, true>> = {
   "job-unheld": true,
   "job-due": true,
   "job-starting": true,
+  "job-host-known": true,
   "job-started": true,
   "job-not-started": true,
   "job-stop-requested": true,

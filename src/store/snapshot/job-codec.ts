@@ -32,6 +32,7 @@ const place = {
   runner: optionalField(v.picklist(["driver", "local", "ssh"])),
   run_root: optionalField(v.string()),
   run_boot: optionalField(v.string()),
+  machine_boot: optionalField(v.string()),
 };
 const run = { run: v.string(), machine: v.string(), log: v.string(), err_log: v.string(), ...place };
 const stop = optionalField(
@@ -320,8 +321,9 @@ function decodeState(fields: JobTable): JobState {
 }
 
 function encodeRun(value: Run): Record<string, TomlValue | null> {
-  const { runId, machine, log, errLog, runner = null, runRoot = null, bootId = null } = value;
-  return { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot, run_boot: bootId, ...encodeStep(value.step) };
+  const { runId, machine, log, errLog, runner = null, runRoot = null, bootId = null, machineBootId = null } = value;
+  const boots = { run_boot: bootId, machine_boot: machineBootId };
+  return { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot, ...boots, ...encodeStep(value.step) };
 }
 
 function encodeStep(value: Step | undefined): Record<string, TomlValue | null> {
@@ -350,14 +352,16 @@ interface RunFields extends StepFields {
   readonly runner: RunnerKind | null;
   readonly run_root: string | null;
   readonly run_boot: string | null;
+  readonly machine_boot: string | null;
 }
 
 function decodeRun(fields: RunFields): Run {
-  const { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot, run_boot: bootId } = fields;
+  const { run: runId, machine, log, err_log: errLog, runner, run_root: runRoot, run_boot: bootId, machine_boot: machineBootId } = fields;
   const where = {
     ...(runner === null ? {} : { runner }),
     ...(runRoot === null ? {} : { runRoot }),
     ...(bootId === null ? {} : { bootId }),
+    ...(machineBootId === null ? {} : { machineBootId }),
   };
   return { runId, machine, ...where, log, errLog, ...decodeStep(fields) };
 }
