@@ -53,6 +53,13 @@ const SEEN: Readonly<Record<string, RegExp>> = {
     /^jid,machine,duration,results_path\n0,local\/[ab],[\d.]+,\/.*\/results\/out-0.txt\n/,
   "j job stat --id 3 --text --no-headers --vars --jid --jid-map 'sed s/^/job-/'": /^\{"SIZE":"1","MODE":"fast"\}\tjob-4\n/,
   "j job stat --id 0 --json --mapper 'sed s/small/tiny/'": /"class":"tiny"/,
+  "j job matrix add small 'echo {SIZE} {MODE}' SIZE=1,2,4 MODE=fast,slow --dry-run":
+    /^Would queue 6 jobs in class small\nFirst: echo 1 fast\nLast: {2}echo 4 slow\n/,
+  "j job clone 3": /^Queued jobs 11-16\n/,
+  "j tag new": /^Made tag 17\n/,
+  "j job clone 17": /^Queued jobs 18-20\n/,
+  "j job settimeout 2h last": /^Set the timeout to 2h for job 21\n/,
+  "j job ls -n 100": /^ *10 +Canceled.*\n -+\n/m,
   "j job cpresults 'copies/{JID}' 0-2": /Job 2: .*\/copies\/2\/out-2.txt \(1 file/,
   "j job mvresults archive 0": /^Job 0: .*\/archive\/out-0.txt /,
   "j machine setup -e -c small --timeout 10m -- 'test -e set-up.txt'": /^Queued jobs \d+-\d+ \(1 command each\)/,
