@@ -60,8 +60,8 @@ function commands(job: WireJob, cmds: readonly string[]): string {
 }
 
 function logs(job: WireJob): Detail[] {
-  const each = job.cmd_logs ?? null;
-  if (each === null) {
+  const each = job.cmd_logs;
+  if (each === undefined) {
     return [
       ["Log", printableOrNull(job.log)],
       ["Error log", printableOrNull(job.err_log)],

@@ -3,18 +3,17 @@ import type { WireJob } from "../protocol/methods/job.ts";
 import type { WireMachine } from "../protocol/methods/machine.ts";
 import { problemWords } from "./problem.ts";
 
-export type JobJson = Omit<WireJob, "error" | "warning" | "class" | "cmd_logs"> & {
+export type JobJson = Omit<WireJob, "error" | "warning" | "class"> & {
   /** null: of a setup job after which the machine stays where it is. */
   readonly class: string | null;
   readonly error: string | null;
   readonly warning: string | null;
-  readonly cmd_logs: NonNullable<WireJob["cmd_logs"]> | null;
 };
 export type MachineJson = Omit<WireMachine, "reason" | "class"> & { readonly class: string | null; readonly reason: string | null };
 
 export function jobJson(job: WireJob): JobJson {
   const warning = job.warning === null ? null : problemWords(job.warning).message;
-  return { ...job, class: classOrNull(job.class), error: jobError(job), warning, cmd_logs: job.cmd_logs ?? null };
+  return { ...job, class: classOrNull(job.class), error: jobError(job), warning };
 }
 
 export function machineJson(machine: WireMachine): MachineJson {

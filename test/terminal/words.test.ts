@@ -155,7 +155,6 @@ describe("the JSON of a job", () => {
       "warning",
       "log",
       "err_log",
-      "cmd_logs",
       "timeout",
     ],
     ...["notify", "created", "started", "ended", "duration"],

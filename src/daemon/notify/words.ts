@@ -3,11 +3,10 @@ import type { WireJob } from "../../protocol/methods/job.ts";
 import type { WireMachine } from "../../protocol/methods/machine.ts";
 
 /** A job with the keys of cli.md. */
-export type WordedJob = Omit<WireJob, "class" | "error" | "warning" | "cmd_logs"> & {
+export type WordedJob = Omit<WireJob, "class" | "error" | "warning"> & {
   readonly class: string | null;
   readonly error: string | null;
   readonly warning: string | null;
-  readonly cmd_logs: NonNullable<WireJob["cmd_logs"]> | null;
 };
 export type WordedMachine = Omit<WireMachine, "class" | "reason"> & { readonly class: string | null; readonly reason: string | null };
 

@@ -46,7 +46,7 @@ export function jobView(state: State, job: Job, now: number): WireJob {
     warning: outcome.warning === null ? null : wireProblem(outcome.warning),
     log: run?.log ?? null,
     err_log: run?.errLog ?? null,
-    cmd_logs: isSetup ? commandLogs(job).map(({ log, errLog }) => ({ log, err_log: errLog })) : null,
+    ...(isSetup ? { cmd_logs: commandLogs(job).map(({ log, errLog }) => ({ log, err_log: errLog })) } : {}),
     timeout: job.timeoutSeconds,
     notify: job.spec.notify,
     created: isoTime(job.created),

@@ -55,8 +55,8 @@ export const jobSchema = v.object({
   warning: v.nullable(problemSchema),
   log: v.nullable(v.string()),
   err_log: v.nullable(v.string()),
-  /** Of a setup job: the logs of the commands that have begun, in the order of `cmds`. */
-  cmd_logs: v.optional(v.nullable(v.array(v.object({ log: v.string(), err_log: v.string() })))),
+  /** Of a setup job only: the logs of the commands that have begun, in the order of `cmds`. */
+  cmd_logs: v.optional(v.array(v.object({ log: v.string(), err_log: v.string() }))),
   timeout: v.nullable(v.number()),
   notify: v.boolean(),
   created: v.string(),
