@@ -16,6 +16,7 @@ import { turnOffCoreDumps } from "./core-dumps.ts";
 import { Daemon } from "./daemon.ts";
 import { allHandlers } from "./handlers/all.ts";
 import type { Services } from "./handlers/services.ts";
+import { JournalSeal } from "./journal-seal.ts";
 import { type DaemonLog, openDaemonLog, type ServerLog } from "./log.ts";
 import { faultOf } from "./log-words.ts";
 import type { Notifications } from "./notify/notifications.ts";
@@ -89,6 +90,7 @@ async function withStore({ options, reread, words, store, caller, stop, signals 
   }
   const forgiven = onFaults(log);
   const storage = new StorageWatch(log, (failure) => stop.ask(failure));
+  const seal = new JournalSeal({ store, onStorageProblem: (error) => storage.refused(error) });
   let daemon: Daemon | null = null;
   let server: Server | null = null;
   let notifications: Notifications | null = null;
@@ -105,7 +107,11 @@ async function withStore({ options, reread, words, store, caller, stop, signals 
     const begun = daemon;
     const reload = new Reload({ started: options, reread, log, apply: (changed) => begun.configure(changed) });
     signals.onHangUp = () => void reload.again();
-    daemon.engine.subscribe(() => storage.accepted());
+    daemon.engine.subscribe(() => {
+      storage.accepted();
+      seal.consider();
+    });
+    seal.consider();
     const { engine, book } = daemon;
     notifications = startNotifications({ serve: options, engine, book, secret: (name) => store.secrets.get(name), words, log });
     server = await openDoor({ options, store, daemon, notifications, log, storage, stop: () => stop.ask({ kind: "stopped" }) });
@@ -124,6 +130,7 @@ async function withStore({ options, reread, words, store, caller, stop, signals 
         log.error(`${what}: ${faultOf(error)}`);
       }
     };
+    seal.stop();
     await ending("stopping", () => daemon?.stop());
     await ending("the last notifications", () => notifications?.stop(NOTIFY_AT_STOP_MS));
     await ending("closing the connections", () => server?.stop());

@@ -63,6 +63,7 @@ async function openLocked(paths: StorePaths, lock: DirectoryLock, options: OpenS
     folder: paths.journal,
     nextNumber: nextSegmentNumber(paths.journal),
     durableSequence: loaded.sequence,
+    sealed: loaded.journal.sealed,
   });
   const { state, sequence, snapshotSequence } = loaded;
   return new Store({ paths, lock, serverId, state, sequence, snapshotSequence, notes, journal, history, secrets });

@@ -92,6 +92,11 @@ export class Store {
     return sequence;
   }
 
+  /** From now on damage to the last record is told from a write that was cut short. Costs one small write, if any. */
+  async seal(): Promise<void> {
+    await this.parts.journal.seal();
+  }
+
   /**
    * Writes a snapshot while appends go on. @param state what is durable, @param sequence its last record.
    * @returns the ended jobs of the state, which are in history blocks now: memory does not need them any more

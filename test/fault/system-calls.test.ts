@@ -185,6 +185,7 @@ class Lab implements AsyncDisposable {
       } catch (error) {
         if (!(error instanceof ClientError)) throw error;
       }
+      // tidy-allow sleep: between two looks at whether it listens
       await Promise.race([child.exited, Bun.sleep(5)]);
     }
     return null;

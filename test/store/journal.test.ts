@@ -56,7 +56,7 @@ describe("appending", () => {
     expect(sequences).toEqual([...upTo(100)]);
     expect(read(scratch.folder)).toEqual({
       values: upTo(100),
-      reading: { lastSequence: 100, lastBase: 0, lastSegment: segmentPath(scratch.folder, 1), torn: null },
+      reading: { lastSequence: 100, lastBase: 0, lastSegment: segmentPath(scratch.folder, 1), torn: null, sealed: false },
     });
     expect(read(scratch.folder, 60).values).toEqual(upTo(100).slice(60));
   });
@@ -168,6 +168,51 @@ describe("a journal of 200 records", () => {
     }
     expect(wrong).toEqual([]);
   }, 60_000);
+
+  test("that is sealed is refused with one flipped bit in any record, the last one too", async () => {
+    using scratch = new Scratch();
+    const writer = writerIn(scratch.folder);
+    await appendSingly(writer, upTo(20));
+    const last = writer.segmentBytes;
+    await writer.seal();
+    await writer.seal();
+    const sealed = writer.segmentBytes;
+    await writer.close();
+    expect(read(scratch.folder)).toMatchObject({ values: upTo(20), reading: { lastSequence: 20, torn: null, sealed: true } });
+    const file = segmentPath(scratch.folder, 1);
+    const bytes = readFileSync(file);
+    expect(bytes.length).toBe(sealed);
+    for (let at = HEADER_BYTES; at < bytes.length; at++) {
+      const damaged = Buffer.from(bytes);
+      damaged[at] = (damaged[at] ?? 0) ^ (1 << (at % 8));
+      writeFileSync(file, damaged);
+      if (at < last) expect(refusal(scratch.folder)?.data["file"]).toBe(file);
+      // A torn seal costs no record.
+      else expect(read(scratch.folder)).toMatchObject({ values: upTo(20), reading: { torn: { offset: last }, sealed: false } });
+    }
+  });
+
+  test("goes on behind a seal, and behind one that a restart finds; an unsealed end is sealed by a new segment", async () => {
+    using scratch = new Scratch();
+    const first = writerIn(scratch.folder);
+    await appendSingly(first, [1]);
+    await first.seal();
+    await appendSingly(first, [2]);
+    await first.close();
+    const found = read(scratch.folder);
+    expect(found).toMatchObject({ values: [1, 2], reading: { lastSequence: 2, sealed: false } });
+    const second = new JournalWriter({ folder: scratch.folder, nextNumber: 2, durableSequence: 2, sealed: found.reading.sealed });
+    await second.seal();
+    await second.close();
+    expect(listSegments(scratch.folder)).toHaveLength(2);
+    const again = read(scratch.folder).reading;
+    expect(again).toMatchObject({ lastSequence: 2, lastBase: 2, sealed: true });
+    const third = new JournalWriter({ folder: scratch.folder, nextNumber: 3, durableSequence: 2, sealed: again.sealed });
+    await third.seal();
+    await third.close();
+    expect(listSegments(scratch.folder)).toHaveLength(2);
+    expect(read(scratch.folder).values).toEqual([1, 2]);
+  });
 
   test("loses nothing when a tail is cut: it is saved first, and appending goes on", async () => {
     using scratch = new Scratch();

@@ -20,6 +20,8 @@
  *   they were refused when their sync failed.
  * - A record that cannot be read, of which a later record says that it was durable, is damage. Without such a
  *   witness it is a write that was cut short, and nobody was told that it had succeeded.
+ * - A seal is such a witness for the last record: it has that one's sequence, as its own and as durable, and no
+ *   events. It is no record of its own, counts nothing, and is written when nothing else has followed for a while.
  * - `NNNNNNNN.torn-N` are such tails, kept for people. `NNNNNNNN.new` is a segment in the making.
  */
 
@@ -71,6 +73,21 @@ export interface JournalRecord {
   readonly payload: Buffer;
 }
 
+/** msgpack, an array of nothing. */
+const NO_EVENTS = Buffer.from([0x90]);
+
+/** A seal behind record `sequence`, which is durable. */
+export function encodeSeal(sequence: number, salt: number): Buffer {
+  const bytes = Buffer.alloc(encodedLength(NO_EVENTS));
+  encodeRecord({ sequence, lastDurable: sequence, payload: NO_EVENTS }, salt, bytes, 0);
+  return bytes;
+}
+
+/** Whether what stands behind record `sequence` is its seal. */
+export function isSealOf(record: JournalRecord, sequence: number): boolean {
+  return record.sequence === sequence && record.lastDurable === sequence && record.payload.equals(NO_EVENTS);
+}
+
 export function encodedLength(payload: Uint8Array): number {
   return RECORD_HEADER_BYTES + payload.length;
 }
@@ -114,7 +131,7 @@ export function findWitness(bytes: Buffer, from: number, salt: number, sequence:
     // The upper halves of both sequences: beyond 2^53 there are none.
     if (bytes.readUInt32LE(offset + 12) > 0x1fffff || bytes.readUInt32LE(offset + 20) > 0x1fffff) continue;
     const record = decodeRecord(bytes, offset, salt);
-    if (record !== null && record.lastDurable >= sequence && record.sequence > record.lastDurable) return offset;
+    if (record !== null && record.lastDurable >= sequence && record.sequence >= record.lastDurable) return offset;
   }
   return null;
 }

@@ -8,7 +8,16 @@ import type { Event } from "../../core/event.ts";
 import { syncFolder, writeFully } from "../durable-file.ts";
 import { asStoreError, StoreError, type StoreNote } from "../store-error.ts";
 import { decodeEvents } from "./event-codec.ts";
-import { decodeHeader, decodeRecord, encodedLength, findWitness, HEADER_BYTES, HEADER_BYTES_MAX, type SegmentHeader } from "./format.ts";
+import {
+  decodeHeader,
+  decodeRecord,
+  encodedLength,
+  findWitness,
+  HEADER_BYTES,
+  HEADER_BYTES_MAX,
+  isSealOf,
+  type SegmentHeader,
+} from "./format.ts";
 import { listSegments, type SegmentFile } from "./segments.ts";
 
 export interface TornTail {
@@ -26,6 +35,8 @@ export interface JournalReading {
   /** The last segment, to be synced before what was read is called durable. */
   readonly lastSegment: string | null;
   readonly torn: TornTail | null;
+  /** Something behind the last record says that it was durable: damage to it would be known as such. */
+  readonly sealed: boolean;
 }
 
 export interface JournalQuestion {
@@ -46,12 +57,12 @@ export function readJournal(question: JournalQuestion): JournalReading {
   const first = segments[0];
   if (first === undefined) {
     if (question.after > 0) throw damaged(question.folder, 0, `the journal is missing; the snapshot is of record ${question.after}`);
-    return { lastSequence: 0, lastBase: 0, lastSegment: null, torn: null };
+    return { lastSequence: 0, lastBase: 0, lastSegment: null, torn: null, sealed: true };
   }
   if (first.header.base > question.after) {
     throw damaged(first.path, 0, `records ${question.after + 1} to ${first.header.base} are missing`);
   }
-  let end: SegmentEnd = { lastSequence: first.header.base, torn: null };
+  let end: SegmentEnd = { lastSequence: first.header.base, torn: null, sealed: true };
   for (const [index, segment] of segments.entries()) {
     const next = segments[index + 1];
     // Older than the snapshot: kept for the generation before it, not needed now.
@@ -62,12 +73,13 @@ export function readJournal(question: JournalQuestion): JournalReading {
   if (end.lastSequence < question.after) {
     throw damaged(last.path, end.torn?.offset ?? 0, `ends at record ${end.lastSequence}; the snapshot is of record ${question.after}`);
   }
-  return { lastSequence: end.lastSequence, lastBase: last.header.base, lastSegment: last.path, torn: end.torn };
+  return { lastSequence: end.lastSequence, lastBase: last.header.base, lastSegment: last.path, torn: end.torn, sealed: end.sealed };
 }
 
 interface SegmentEnd {
   readonly lastSequence: number;
   readonly torn: TornTail | null;
+  readonly sealed: boolean;
 }
 
 function readSegment(segment: Segment, next: Segment | null, question: JournalQuestion): SegmentEnd {
@@ -77,18 +89,25 @@ function readSegment(segment: Segment, next: Segment | null, question: JournalQu
   if (stop < header.base) throw damaged(next?.path ?? path, 0, `begins after record ${stop}, the segment before it after ${header.base}`);
   let sequence = header.base;
   let offset = HEADER_BYTES;
+  let sealed = true;
   while (sequence < stop && offset < bytes.length) {
     const record = decodeRecord(bytes, offset, header.salt);
+    if (record !== null && isSealOf(record, sequence)) {
+      sealed = true;
+      offset += encodedLength(record.payload);
+      continue;
+    }
     if (record === null || record.sequence !== sequence + 1) {
       if (next !== null) throw damaged(path, offset, `record ${sequence + 1} cannot be read`);
-      return { lastSequence: sequence, torn: judgeTail(bytes, segment, offset, sequence) };
+      return { lastSequence: sequence, torn: judgeTail(bytes, segment, offset, sequence), sealed };
     }
     sequence++;
+    sealed = false;
     if (sequence > question.after) visitRecord({ path, offset, sequence, payload: record.payload }, question);
     offset += encodedLength(record.payload);
   }
   if (next !== null && sequence < stop) throw damaged(path, bytes.length, `ends at record ${sequence}; ${stop} were durable`);
-  return { lastSequence: sequence, torn: null };
+  return { lastSequence: sequence, torn: null, sealed };
 }
 
 /** The bytes from `offset` on are not record `sequence + 1`: damage if a later record says that it was durable. */

@@ -16,7 +16,7 @@ import type { Event } from "../../core/event.ts";
 import { writeFully } from "../durable-file.ts";
 import { asStoreError, isNoSpace, StoreError, systemCode } from "../store-error.ts";
 import { encodeEvents } from "./event-codec.ts";
-import { encodedLength, encodeRecord, RECORD_BYTES_MAX } from "./format.ts";
+import { encodedLength, encodeRecord, encodeSeal, RECORD_BYTES_MAX } from "./format.ts";
 import { beginSegment, dataSync, type OpenSegment } from "./segments.ts";
 
 export interface JournalWriterOptions {
@@ -25,6 +25,8 @@ export interface JournalWriterOptions {
   readonly nextNumber: number;
   /** The last sequence that is valid, and synced, in the segments there are. */
   readonly durableSequence: number;
+  /** Whether the last record has its seal, or there is none; otherwise `seal` begins a segment, whose header is one. */
+  readonly sealed?: boolean;
 }
 
 interface Waiting {
@@ -39,9 +41,16 @@ interface Rotation {
   readonly reject: (error: StoreError) => void;
 }
 
+interface Sealing {
+  readonly resolve: () => void;
+  readonly reject: (error: StoreError) => void;
+}
+
 export class JournalWriter {
   private waiting: Waiting[] = [];
   private rotations: Rotation[] = [];
+  private sealings: Sealing[] = [];
+  private sealed: boolean;
   private segment: OpenSegment | null = null;
   private running: Promise<void> | null = null;
   private failure: StoreError | null = null;
@@ -53,6 +62,7 @@ export class JournalWriter {
   constructor(private readonly options: JournalWriterOptions) {
     this.nextNumber = options.nextNumber;
     this.durable = options.durableSequence;
+    this.sealed = options.sealed ?? this.durable === 0;
   }
 
   get durableSequence(): number {
@@ -90,6 +100,19 @@ export class JournalWriter {
     return promise;
   }
 
+  /**
+   * Puts a witness behind the last record, unless there is one: whatever happens to that record from now on is known
+   * as damage and not taken for a write that was cut short. Rejects as `append` does.
+   */
+  seal(): Promise<void> {
+    if (this.failure !== null) return Promise.reject(this.failure);
+    if (this.sealed && this.running === null) return Promise.resolve();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.sealings.push({ resolve, reject });
+    this.wake();
+    return promise;
+  }
+
   /** Waits for what was appended, then closes the file. */
   async close(): Promise<void> {
     while (this.running !== null) await this.running;
@@ -105,9 +128,10 @@ export class JournalWriter {
     // Appends of the same turn go together.
     await Promise.resolve();
     try {
-      while (this.waiting.length > 0 || this.rotations.length > 0) {
+      while (this.waiting.length > 0 || this.rotations.length > 0 || this.sealings.length > 0) {
         if (this.waiting.length > 0) await this.commitWaiting();
         if (this.rotations.length > 0) await this.rotateNow();
+        if (this.sealings.length > 0) await this.sealNow();
       }
     } finally {
       this.running = null;
@@ -134,7 +158,11 @@ export class JournalWriter {
     const payloads = batch.map((entry) => entry.payload).filter((payload) => payload !== null);
     if (payloads.length === 0) return;
     const segment = this.segment ?? (await this.newSegment());
-    const bytes = this.encode(payloads, segment.salt);
+    await this.writeDurably(segment, this.encode(payloads, segment.salt));
+    this.sealed = false;
+  }
+
+  private async writeDurably(segment: OpenSegment, bytes: Buffer): Promise<void> {
     try {
       writeFully(segment.descriptor, bytes, segment.length);
     } catch (error) {
@@ -178,10 +206,26 @@ export class JournalWriter {
     }
   }
 
+  private async sealNow(): Promise<void> {
+    const sealings = this.sealings;
+    this.sealings = [];
+    try {
+      if (this.failure !== null) throw this.failure;
+      if (!this.sealed && this.segment !== null) await this.writeDurably(this.segment, encodeSeal(this.durable, this.segment.salt));
+      else if (!this.sealed) await this.newSegment();
+      this.sealed = true;
+      for (const sealing of sealings) sealing.resolve();
+    } catch (error) {
+      const refusal = this.refusalFor(error);
+      for (const sealing of sealings) sealing.reject(refusal);
+    }
+  }
+
   private async newSegment(): Promise<OpenSegment> {
     // A number is used once, also when the attempt fails half-way.
     const segment = await beginSegment(this.options.folder, this.nextNumber++, this.durable);
     this.segment = segment;
+    this.sealed = true;
     return segment;
   }
 
