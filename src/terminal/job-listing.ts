@@ -1,7 +1,7 @@
 /** `job ls`: the summary line and one row a job or collapsed matrix. */
 import type { WireCounts, WireJob, WireRow } from "../protocol/methods/job.ts";
 import { type Palette, paletteOf } from "./colour.ts";
-import { countsCell, statusCell, summaryLine } from "./job-status.ts";
+import { countsCell, statusCell, sum, summaryLine } from "./job-status.ts";
 import { printable } from "./printable.ts";
 import { shortProblem } from "./problem.ts";
 import { type Column, renderTable } from "./table.ts";
@@ -83,7 +83,9 @@ function jobCells(job: WireJob, palette: Palette, now?: string): string[] {
 }
 
 function matrixCells(row: Extract<WireRow, { kind: "matrix" }>, palette: Palette): string[] {
-  const jobs = row.first === row.last ? String(row.first) : `${row.first}-${row.last}`;
+  // A range may be typed as it stands: with jobs of others in between, as after a clone, it is none.
+  const between = sum(row.counts) === row.last - row.first + 1 ? "-" : "…";
+  const jobs = row.first === row.last ? String(row.first) : `${row.first}${between}${row.last}`;
   return [palette.bold(String(row.id)), countsCell(row.counts, palette), printable(row.class), printable(row.cmd), "", palette.dim(jobs)];
 }
 

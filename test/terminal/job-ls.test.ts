@@ -110,6 +110,15 @@ test("colours say what the words say: bold ids, red and underlined failures, gre
   expect(text).toContain("\x1b[31mexit 3, retry 275\x1b[39m");
 });
 
+test("the jobs of a matrix are shown as a range only where they are one, because it will be typed", () => {
+  const matrix = { kind: "matrix", id: 5, class: "x", cmd: "run", first: 6, last: 9 } as const;
+  const output = (done: number): string | undefined =>
+    renderJobListing({ counts: NO_COUNTS, rows: [{ ...matrix, counts: { ...NO_COUNTS, done } }] }, { width: 80, colours: false })
+      .split(" ")
+      .at(-1);
+  expect([output(4), output(3)]).toEqual(["6-9", "6…9"]);
+});
+
 describe("the line", () => {
   const ids = (line: number | null, screen: Screen = { width: 80, colours: false }): string[] =>
     renderJobListing({ ...LISTING, line }, screen)
