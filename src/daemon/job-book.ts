@@ -1,6 +1,7 @@
 /** All jobs ever queued and not forgotten, wherever they are: in memory, or in a history block. Reads only what is durable. */
-import type { Job } from "../core/job.ts";
+
 import type { JidRange } from "../core/jid-ranges.ts";
+import type { Job } from "../core/job.ts";
 import type { State } from "../core/state.ts";
 import { RequestError } from "../protocol/error.ts";
 import type { Selector } from "../protocol/selector.ts";
