@@ -2,6 +2,7 @@
 import { ClientHandshake } from "../../../src/client/handshake.ts";
 import { FrameReader } from "../../../src/protocol/frame.ts";
 import { decodeServerMessage, encodeClientMessage, type ServerMessage } from "../../../src/protocol/message.ts";
+import { OutputQueue } from "../../../src/protocol/output-queue.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
 export class RawPeer implements Disposable {
@@ -9,6 +10,7 @@ export class RawPeer implements Disposable {
   readonly #received: Uint8Array[] = [];
   readonly #frames = new FrameReader();
   readonly #handshake: ClientHandshake | null;
+  readonly #output = new OutputQueue();
   #socket: Bun.Socket | null = null;
   closed = false;
   open = false;
@@ -40,7 +42,7 @@ export class RawPeer implements Disposable {
       this.closed = true;
     };
     const data = (_socket: Bun.Socket, bytes: Uint8Array): void => this.#take(bytes);
-    const socket = { data, drain: () => undefined, close: closed, error: closed, connectError: closed };
+    const socket = { data, drain: () => this.#flush(), close: closed, error: closed, connectError: closed };
     this.#socket = await Bun.connect({ hostname, port, socket });
   }
 
@@ -49,7 +51,14 @@ export class RawPeer implements Disposable {
   }
 
   write(bytes: Uint8Array | string): void {
-    this.#socket?.write(bytes);
+    const waits = this.#output.bytes > 0;
+    this.#output.push(typeof bytes === "string" ? Buffer.from(bytes) : bytes);
+    if (!waits) this.#flush();
+  }
+
+  /** What the system has not taken yet. */
+  get unsentBytes(): number {
+    return this.#output.bytes;
   }
 
   request(id: number, method: string, params: unknown): void {
@@ -75,6 +84,11 @@ export class RawPeer implements Disposable {
 
   [Symbol.dispose](): void {
     this.#socket?.terminate();
+  }
+
+  #flush(): void {
+    const socket = this.#socket;
+    if (socket !== null && !this.closed) this.#output.flush((part) => socket.write(part));
   }
 
   #take(bytes: Uint8Array): void {
