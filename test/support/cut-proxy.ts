@@ -9,6 +9,8 @@ export interface CutProxyTarget {
 export class CutProxy implements AsyncDisposable {
   /** Both sides are reset once this many bytes have come from the target, over all connections. */
   cutAfterBytes: number | null = null;
+  /** Once so many bytes have gone to the target, nothing of it comes back any more: what was asked is done, its answer lost. */
+  muteAfterBytesToTarget: number | null = null;
   /** Each piece from the target is held back this long. */
   delayMs = 0;
   bytesFromTarget = 0;
@@ -80,6 +82,7 @@ export class CutProxy implements AsyncDisposable {
       pass(bytes, near, far);
     });
     far.on("data", (bytes: Buffer) => {
+      if (this.muteAfterBytesToTarget !== null && this.bytesToTarget >= this.muteAfterBytesToTarget) return;
       const allowed = this.cutAfterBytes === null ? bytes.length : Math.min(bytes.length, this.cutAfterBytes - this.bytesFromTarget);
       this.bytesFromTarget += Math.max(0, allowed);
       const passed = bytes.subarray(0, Math.max(0, allowed));
