@@ -95,7 +95,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
   }),
   "timed-out": (data) => ({
     message: `Stopped${atTimeout(data)}.`,
-    hint: "Give it longer with --timeout when it is queued again.",
+    hint: "Give the next one longer: --timeout, or `j job settimeout` while it runs.",
   }),
   canceled: () => ({ message: "Canceled.", hint: "" }),
   "machine-removed": (data) => ({ message: `Canceled, because ${machine(data)} was taken out of the pool.`, hint: "" }),

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type JobJson, TestDaemon } from "../support/daemon.ts";
-import { isAlive } from "../support/sshd.ts";
+import { type JobJson, startMachines, TestDaemon } from "../support/daemon.ts";
+import { isAlive, sshdAvailable } from "../support/sshd.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 let daemon: TestDaemon;
@@ -12,6 +12,11 @@ beforeAll(async () => {
   await daemon.ok("machine", "add", "local/a", "desk");
 });
 afterAll(() => daemon[Symbol.asyncDispose]());
+
+/** Writes down its process and one below it; both go on when they are asked to end. */
+function ignoringTerm(pids: string): string {
+  return `trap '' TERM; echo $$ >${pids}; (while :; do sleep 1; done) & echo $! >>${pids}; while :; do sleep 1; done`;
+}
 
 async function queuedBy(...words: string[]): Promise<number[]> {
   return (await daemon.json<{ jids: number[] }>("job", ...words)).jids;
@@ -86,7 +91,7 @@ test("job restart stops what runs with all its processes, and the new one waits 
 describe("job settimeout", () => {
   test("of a running job stops it and its whole session, with KILL where TERM is ignored", async () => {
     const pids = join(daemon.folder, "timeout.pids");
-    const stubborn = `trap '' TERM; echo $$ >${pids}; (trap '' TERM; while :; do sleep 1; done) & echo $! >>${pids}; while :; do sleep 1; done`;
+    const stubborn = ignoringTerm(pids);
     const jid = await daemon.add("desk", stubborn);
     await daemon.untilStatus(jid, "running");
     await waitFor(() => existsSync(pids) && readFileSync(pids, "utf8").split("\n").length === 3);
@@ -114,6 +119,23 @@ describe("job settimeout", () => {
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toContain("which is no time");
   }, 30_000);
+});
+
+describe.skipIf(!sshdAvailable())("job settimeout over SSH (SKIPPED without sshd)", () => {
+  test("stops the whole session on the machine, and frees it", async () => {
+    await using machines = await startMachines(1);
+    await using lab = await TestDaemon.start({ machines: machines.all, config: '[limits]\nkill_grace = "1s"\n' });
+    await lab.ok("machine", "add", ...machines.addresses, "lab");
+    const pids = join(lab.folder, "there.pids");
+    const jid = await lab.add("lab", ignoringTerm(pids));
+    await waitFor(() => existsSync(pids) && readFileSync(pids, "utf8").split("\n").length === 3, { timeoutMs: 20_000 });
+    const session = readFileSync(pids, "utf8").trim().split("\n").map(Number);
+    await lab.untilStatus(jid, "running");
+    await lab.ok("job", "settimeout", "1s", String(jid));
+    expect(await lab.ended(jid, 40)).toMatchObject({ status: "failed", error: "Stopped at its timeout of 1 second." });
+    await waitFor(() => session.every((pid) => !isAlive(pid)), { what: () => `the end of ${session.join(" ")}` });
+    expect(await lab.ended(await lab.add("lab", "true"))).toMatchObject({ status: "done" });
+  }, 60_000);
 });
 
 describe("job matrix add", () => {
