@@ -10,6 +10,8 @@ export const ERROR_CODES = [
   "shutting-down",
   /** The client took the request back. */
   "canceled",
+  /** The request id was sent before, with another change. */
+  "request-id-reused",
   /** A fault of the server: its log has the details, the answer has none. */
   "internal",
   // of the store

@@ -23,6 +23,10 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
     message: "The server is stopping; jobs that run go on.",
     hint: "Start it again with `expjobserver serve --detach`, and repeat the command.",
   }),
+  "request-id-reused": () => ({
+    message: "The server was sent this request id before, with another change: nothing was changed.",
+    hint: "A client draws a new id for each change, and repeats it only with the same one.",
+  }),
   canceled: () => ({ message: "The request was canceled.", hint: "" }),
   internal: (data) => ({ message: `The server failed inside${detail(data)}.`, hint: "See the server's log; `j status` says where it is." }),
   "no-space": (data) => ({

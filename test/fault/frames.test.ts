@@ -57,7 +57,6 @@ test(
     const violations = faults.length + honest.slow + (isSame ? 0 : 1) + tally.unanswered;
     const note = `${tally.answered} answered, ${tally.hungUp} hung up on, slowest honest answer ${honest.slowestMs.toFixed(0)} ms, memory +${(grown / 1_048_576).toFixed(0)} MiB`;
     report({ name: "frames", count: tally.sent, violations, seed, seconds: (performance.now() - startedAt) / 1_000, note });
-    console.log(note);
     expect({ faults, slow: honest.slow, unanswered: tally.unanswered, isSame }).toEqual({
       faults: [],
       slow: 0,

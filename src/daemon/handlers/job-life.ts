@@ -10,6 +10,7 @@ import type { Handlers } from "../server/handler.ts";
 import { addWarnings, checkCommand, classWarnings } from "./job.ts";
 import { perJob } from "./per-job.ts";
 import { previewOf } from "./preview.ts";
+import { requestIdReused } from "./request-id.ts";
 import type { Services } from "./services.ts";
 
 export function jobLifeHandlers(services: Services): Pick<Handlers, keyof typeof jobLifeMethods> {
@@ -102,7 +103,7 @@ async function lastAttempts(book: JobBook, jobs: readonly Job[]): Promise<Readon
 }
 
 function jobsOf(answer: Answer): { first: number; count: number } {
-  if (answer.kind !== "jobs") throw new Error(`the request id was used for another command: ${answer.kind}`);
+  if (answer.kind !== "jobs") throw requestIdReused(answer);
   return { first: answer.first, count: answer.count };
 }
 

@@ -3,7 +3,7 @@ import type { UserCommand } from "../../core/command.ts";
 import { liveRetry } from "../../core/decide-job.ts";
 import { isEnded } from "../../core/job.ts";
 import { driverWords, placeholderNames, UnbalancedQuotes } from "../../core/placeholders.ts";
-import { type Answer, machineAt, type State } from "../../core/state.ts";
+import { machineAt, type State } from "../../core/state.ts";
 import { captureVariables } from "../../core/variables.ts";
 import { RequestError } from "../../protocol/error.ts";
 import type { jobMethods, WireJob } from "../../protocol/methods/job.ts";
@@ -20,6 +20,7 @@ import { followLog } from "./job-log.ts";
 import { waitForJobs } from "./job-wait.ts";
 import { perJob } from "./per-job.ts";
 import { chunked, ReplySize } from "./reply-size.ts";
+import { requestIdReused } from "./request-id.ts";
 import type { Services } from "./services.ts";
 
 type JobMethod = keyof typeof jobMethods;
@@ -33,7 +34,7 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
     "job.add": async (params, { requestId }) => {
       checkCommand(services, params.class, params.cmd);
       const answer = await engine.submit(addCommand(params), requestId);
-      if (answer.kind !== "jobs") throw mismatch(answer);
+      if (answer.kind !== "jobs") throw requestIdReused(answer);
       return { first: answer.first, count: answer.count, warnings: addWarnings(services, params, []) };
     },
     "job.list": async (params, { emit }) => {
@@ -184,8 +185,4 @@ function stillRunning(
     if (machineAt(state, machine)?.health.kind === "unreachable") unreachable.push({ jid, machine });
   }
   return { ...(stopping.length > 0 && { stopping }), ...(unreachable.length > 0 && { unreachable }) };
-}
-
-function mismatch(answer: Answer): Error {
-  return new Error(`the request id was used for another command: ${answer.kind}`);
 }

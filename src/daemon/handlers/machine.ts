@@ -9,6 +9,7 @@ import type { Handlers } from "../server/handler.ts";
 import { wireProblem } from "../views/job.ts";
 import { machineView } from "../views/machine.ts";
 import { checkCommand } from "./job.ts";
+import { requestIdReused } from "./request-id.ts";
 import type { Services } from "./services.ts";
 
 type MachineMethod = keyof typeof machineMethods;
@@ -66,7 +67,7 @@ export function machineHandlers(services: Services): Pick<Handlers, MachineMetho
         { kind: "add-setups", addrs, class: className, cmds, timeoutSeconds: timeout, staggerSeconds: stagger, notify },
         requestId,
       );
-      if (answer.kind !== "jobs") throw new Error(`the request id was used for another command: ${answer.kind}`);
+      if (answer.kind !== "jobs") throw requestIdReused(answer);
       const { undefinedNames } = captureVariables(engine.state, cmds, []);
       const warnings = undefinedNames.map((name) => ({ code: "placeholder-undefined", data: { name } }));
       return { first: answer.first, count: answer.count, warnings };

@@ -5,6 +5,7 @@ import { jobView } from "../views/job.ts";
 import { matrixView } from "../views/matrix.ts";
 import { addWarnings, checkCommand } from "./job.ts";
 import { chunked } from "./reply-size.ts";
+import { requestIdReused } from "./request-id.ts";
 import type { Services } from "./services.ts";
 
 export function matrixHandlers(services: Services): Pick<Handlers, "matrix.add" | "matrix.list"> {
@@ -26,7 +27,7 @@ export function matrixHandlers(services: Services): Pick<Handlers, "matrix.add" 
         },
         requestId,
       );
-      if (answer.kind !== "matrix") throw new Error(`the request id was used for another command: ${answer.kind}`);
+      if (answer.kind !== "matrix") throw requestIdReused(answer);
       const names = params.keys.map((key) => key.name);
       return { id: answer.id, first: answer.first, count: answer.count, warnings: addWarnings(services, params, names) };
     },

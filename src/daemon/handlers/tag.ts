@@ -10,6 +10,7 @@ import type { Handlers } from "../server/handler.ts";
 import { isoTime, jobView } from "../views/job.ts";
 import { perJob } from "./per-job.ts";
 import { chunked } from "./reply-size.ts";
+import { requestIdReused } from "./request-id.ts";
 import type { Services } from "./services.ts";
 
 export function tagHandlers(services: Services): Pick<Handlers, keyof typeof tagMethods> {
@@ -33,7 +34,7 @@ export function tagHandlers(services: Services): Pick<Handlers, keyof typeof tag
   return {
     "tag.new": async (_params, { requestId }) => {
       const answer = await engine.submit({ kind: "add-tag" }, requestId);
-      if (answer.kind !== "tag") throw new Error(`the request id was used for another command: ${answer.kind}`);
+      if (answer.kind !== "tag") throw requestIdReused(answer);
       return { id: answer.id };
     },
     "tag.set": ({ ids, tag }, { requestId }) => tagJobs(ids, tag, requestId),
