@@ -132,9 +132,11 @@ function load(paths: StorePaths): Loaded {
   if (serverId === null && replayed.sequence > 0) {
     throw new StoreError("damaged", { file: paths.serverId, offset: 0, reason: "missing" });
   }
-  if (replayed.journal.lastBase < (start?.sequence ?? 0)) {
-    // A segment is begun before each snapshot; without it, what followed would go missing unnoticed.
-    throw new StoreError("damaged", { file: paths.journal, offset: 0, reason: `no segment begins at record ${start?.sequence} or later` });
+  // A segment is begun before each snapshot, also before the one that is not good; without it, what followed would go missing unnoticed.
+  const isNewest = newest.kind === "good" || start === null;
+  const begunAfter = start === null ? 0 : start.sequence + (isNewest ? 0 : 1);
+  if (replayed.journal.lastBase < begunAfter) {
+    throw new StoreError("damaged", { file: paths.journal, offset: 0, reason: `no segment begins at record ${begunAfter} or later` });
   }
   const highestPast = highestBlockIn(paths.history) * JOBS_PER_BLOCK;
   if (highestPast >= Math.max(replayed.state.nextId, 1)) {

@@ -180,6 +180,15 @@ describe("a damaged directory", () => {
     expect(await refusalOf(scratch.folder)).toMatchObject({ code: "damaged" });
   });
 
+  test("with its newest snapshot cut and the segment begun before it missing is refused: what followed the older one is gone", async () => {
+    using scratch = new Scratch();
+    await busyDirectory(scratch.folder);
+    writeFileSync(scratch.path("snapshot.toml"), "format = 1");
+    const last = readdirSync(scratch.path("journal")).sort().at(-1);
+    rmSync(scratch.path("journal", last ?? ""));
+    expect(await refusalOf(scratch.folder)).toMatchObject({ code: "damaged", data: { file: scratch.path("journal") } });
+  });
+
   test("without snapshot and journal is refused while anything else of a state is there", async () => {
     using scratch = new Scratch();
     mkdirSync(scratch.path("runs", "0123456789abcdef"), { recursive: true });
