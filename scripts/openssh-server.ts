@@ -19,6 +19,8 @@ export interface OpensshServerOptions {
   /** More lines for sshd_config. First come, first served: they stand above ours. */
   readonly configLines?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Put before the program, which must take the place of it: to start it in another network, for one. */
+  readonly prefix?: readonly string[];
 }
 
 /** As root, sshd confines its unprivileged half to it. Distributions make it when their service starts. */
@@ -52,7 +54,8 @@ export class OpensshServer {
     if (process.geteuid?.() === 0) mkdirSync(CONFINEMENT_FOLDER, { recursive: true, mode: 0o755 });
     // -E and not a pipe: its sessions must not hold anything of ours open.
     const log = openSync(this.#logFile(), "a");
-    const child = spawn(program, ["-D", "-f", configFile, "-E", this.#logFile()], {
+    const [executable = program, ...words] = [...(this.options.prefix ?? []), program, "-D", "-f", configFile, "-E", this.#logFile()];
+    const child = spawn(executable, words, {
       stdio: ["ignore", log, log],
       detached: true,
       ...(this.options.env === undefined ? {} : { env: this.options.env }),

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildTestBinary, type TestBinary } from "./binary.ts";
-import { freePort, isAlive, type Sshd, startSshd } from "./sshd.ts";
+import { freePort, isAlive, type Sshd, type SshdOptions, startSshd } from "./sshd.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface TestDaemonOptions {
@@ -259,14 +259,22 @@ export class TestDaemon implements AsyncDisposable {
   }
 }
 
+/** Where a machine is, when not on this host's loopback. */
+export type MachinePlace = Required<Pick<SshdOptions, "address" | "prefix">>;
+
 /** Three machines, say: sshd on 127.0.0.2, .3, …, each with a home of its own, in the test's folder. */
-export async function startMachines(count: number, configLines: readonly string[] = []): Promise<TestMachines> {
+export async function startMachines(
+  count: number,
+  configLines: readonly string[] = [],
+  places: readonly MachinePlace[] = [],
+): Promise<TestMachines> {
   const folder = mkdtempSync(join(tmpdir(), "expjob-machines-"));
   const started = Array.from({ length: count }, (_, index) => {
     const home = join(folder, `home${index}`);
     mkdirSync(home);
     return startSshd({
       address: `127.0.0.${index + 2}`,
+      ...places[index],
       // First come, first served: a line of the test's own stands above ours.
       configLines: [
         ...configLines,

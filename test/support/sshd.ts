@@ -19,6 +19,8 @@ export interface SshdOptions {
   readonly configLines?: readonly string[];
   /** Types of host keys, in the order made. Default: ed25519. */
   readonly hostKeyTypes?: readonly ("ed25519" | "ecdsa" | "rsa")[];
+  /** Put before sshd, to start it in the network that has the address. */
+  readonly prefix?: readonly string[];
 }
 
 export interface ClientFiles {
@@ -43,10 +45,11 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   const server = new OpensshServer({
     folder,
     address,
-    port: await freePort(address),
+    port: await freePort(options.prefix === undefined ? address : "127.0.0.1"),
     hostKeyFiles: types.map((type) => join(folder, `host_${type}`)),
     authorizedKeysFile: join(folder, "authorized_keys"),
     configLines: options.configLines ?? [],
+    ...(options.prefix === undefined ? {} : { prefix: options.prefix }),
   });
   const sshd = new Sshd(server);
   await sshd.start();
