@@ -233,7 +233,7 @@ describe("elvish", () => {
 
 test("the jobs here are a real trap: what completes by compgen -W runs them", async () => {
   const trap = join(folder, "trap");
-  await daemon.ok("job", "add", "nowhere", `$(touch ${trap})`);
+  await daemon.ok("job", "add", "nowhere", "$(touch trap)");
   const careless = "compgen -W \"$(j complete --quoting posix -- 'j job rm ')\" >/dev/null";
   await run(["bash", "-c", careless], { cwd: folder, env: environment() });
   expect(existsSync(trap)).toBe(true);

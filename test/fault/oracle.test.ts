@@ -89,7 +89,7 @@ describe("the oracle", () => {
 
   test("finds two jobs on one machine", () => {
     acknowledged(0, 1);
-    runs(0, "kill -9 $PPID");
+    runs(0, "kill -9 $$");
     runs(1);
     expect(oracle.judge([job(0), job(1)]).overCommitted).toEqual([1]);
   });
