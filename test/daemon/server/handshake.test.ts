@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { ClientHandshake } from "../../../src/client/handshake.ts";
 import { encodeHello, HANDSHAKE_STATUS, MAGIC, proof, readHello } from "../../../src/protocol/handshake.ts";
 import { encodeClientMessage } from "../../../src/protocol/message.ts";
+import { FOREIGN_PROTOCOLS, type Foreign } from "../../support/foreign-protocols.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { forwardPort } from "./forwarder.ts";
 import { RawPeer } from "./raw-peer.ts";
@@ -12,31 +13,8 @@ import { TestServer } from "./test-server.ts";
 const nonce = new Uint8Array(32).fill(7);
 const hello = encodeHello({ protocol: { major: 1, minor: 0 }, nonce, programVersion: "1.2.3" });
 
-const FOREIGN: readonly (readonly [string, Uint8Array | string])[] = [
-  ["HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
-  ["HTTP from a web page", "POST / HTTP/1.1\r\nOrigin: http://evil.example\r\nContent-Length: 3\r\n\r\n{}\n"],
-  ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
-  ["a WebSocket upgrade", "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"],
-  ["TLS", Uint8Array.of(0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x03)],
-  ["SSH", "SSH-2.0-OpenSSH_9.2\r\n"],
-  ["Redis", "*1\r\n$4\r\nPING\r\n"],
-  ["Redis inline", "PING\r\n"],
-  ["SMTP", "EHLO localhost\r\n"],
-  ["FTP", "USER anonymous\r\n"],
-  ["POP3", "CAPA\r\n"],
-  ["IMAP", "a1 LOGIN a b\r\n"],
-  ["memcached", "stats\r\n"],
-  ["PostgreSQL", Uint8Array.of(0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f)],
-  ["MySQL", Uint8Array.of(0x20, 0, 0, 1, 0x85, 0xa6, 0x3f, 0x20)],
-  ["MongoDB", Uint8Array.of(0x3a, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xd4, 7, 0, 0)],
-  ["LDAP", Uint8Array.of(0x30, 0x0c, 2, 1, 1, 0x60, 7)],
-  ["SOCKS 4", Uint8Array.of(4, 1, 0, 80, 127, 0, 0, 1, 0)],
-  ["SOCKS 5", Uint8Array.of(5, 1, 0)],
-  ["RDP", Uint8Array.of(3, 0, 0, 0x13, 0x0e, 0xe0)],
-  ["MQTT", Uint8Array.of(0x10, 0x0c, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4)],
-  ["AMQP", "AMQP\x00\x00\x09\x01"],
-  ["RTSP", "OPTIONS * RTSP/1.0\r\n\r\n"],
-  ["msgpack without a handshake", Uint8Array.of(0, 0, 0, 1, 0x80)],
+const FOREIGN: readonly Foreign[] = [
+  ...FOREIGN_PROTOCOLS,
   ["the right first byte and no more of the magic", Uint8Array.of(0xe7, 0x20)],
   ["a hello with a version that is no text", hello.with(hello.length - 1, 0x1b)],
   ["more than a hello at once", Buffer.concat([hello, new Uint8Array(32)])],
