@@ -8,7 +8,7 @@ import { rename } from "node:fs/promises";
 import { apply } from "../core/apply.ts";
 import type { Event } from "../core/event.ts";
 import { EMPTY_STATE, type State } from "../core/state.ts";
-import { syncFolder } from "./durable-file.ts";
+import { removeIfThere, syncFolder, temporaryName } from "./durable-file.ts";
 import { JOBS_PER_BLOCK } from "./history/block-codec.ts";
 import { History, highestBlockIn } from "./history/history.ts";
 import { createServerId, readServerId } from "./identity.ts";
@@ -55,6 +55,8 @@ async function openLocked(paths: StorePaths, lock: DirectoryLock, options: OpenS
   await syncFolder(paths.directory);
   const serverId = loaded.serverId ?? (await createServerId(paths));
   notes.push(...(await repaired(paths, loaded)));
+  // Of a crash while secrets.toml was written: its values are secret too.
+  await removeIfThere(temporaryName(paths.secrets));
   notes.push(...(await withoutOrphans(secrets, loaded.state)));
 
   const history = new History(paths.history);

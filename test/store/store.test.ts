@@ -100,6 +100,19 @@ describe("reopening", () => {
     same(await stateIn(scratch.folder), expected);
   });
 
+  test("removes the half of secrets.toml that a crash left beside it: its values are in one file only", async () => {
+    using scratch = new Scratch();
+    const session = await Session.open(scratch.folder);
+    await session.store.secrets.set("S", "kept");
+    await session.append({ kind: "variable-set", variable: { kind: "secret", name: "S" } });
+    await session.drop();
+    writeFileSync(scratch.path("secrets.toml.new"), 'format = 1\n[secrets]\nS = "canary', { mode: 0o600 });
+    const again = await Session.open(scratch.folder);
+    expect(readdirSync(scratch.folder).filter((name) => name.startsWith("secrets"))).toEqual(["secrets.toml"]);
+    expect(again.store.secrets.get("S")).toBe("kept");
+    await again.close();
+  });
+
   test("removes the value of a secret that no variable names, and keeps the others", async () => {
     using scratch = new Scratch();
     const session = await Session.open(scratch.folder);
