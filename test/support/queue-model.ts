@@ -92,14 +92,16 @@ export class QueueModel {
   }
 
   cancel(jids: readonly number[], forget: boolean): Outcome {
-    // As they were when it was asked: a job may be named beside the retry of it.
-    const known = new Set(jids.filter((jid) => this.jobs.has(jid)));
+    // As they were when it was asked: a job may be named beside the retry of it, which then is stopped already.
+    const live = new Map(
+      jids.flatMap((jid) => [this.jobs.get(jid)].flatMap((job) => (job === undefined ? [] : [[jid, this.liveOf(job)] as const]))),
+    );
     const gone: number[] = [];
     const outcome = this.each(jids, (job) => {
-      const live = this.liveOf(job);
-      if (live !== null) live.status = "canceled";
-      if (forget) gone.push(job.jid, ...(live === null ? [] : [live.jid]));
-      return live !== null || forget || (known.has(job.jid) && this.wasStoppedHere(job, known));
+      const stands = live.get(job.jid) ?? null;
+      if (stands !== null) stands.status = "canceled";
+      if (forget) gone.push(job.jid, ...(stands === null ? [] : [stands.jid]));
+      return stands !== null || forget;
     });
     for (const jid of gone) this.forget(jid);
     return outcome;
@@ -214,16 +216,6 @@ export class QueueModel {
       if (at.status === "waiting" || at.status === "held" || at.status === "running") return at;
     }
     return null;
-  }
-
-  /** Named beside what stopped its retry a moment ago: that is no error. */
-  private wasStoppedHere(job: ModelJob, named: ReadonlySet<number>): boolean {
-    return job.retriedBy !== null && [...named].some((jid) => jid > job.jid && this.isRetryOf(jid, job));
-  }
-
-  private isRetryOf(jid: number, job: ModelJob): boolean {
-    for (let at = job.retriedBy; at !== null; at = this.jobs.get(at)?.retriedBy ?? null) if (at === jid) return true;
-    return false;
   }
 
   private forget(jid: number): void {
