@@ -113,10 +113,9 @@ function charactersMax(command: AddJobs | AddMatrix, variables: Readonly<Record<
   return characters;
 }
 
-/** Ended jobs that are in history are brought back first: the events that follow concern them. */
+/** An ended job of the past is brought back only when something happens to it: one that is named by another command is left where it is. */
 function decideCancel(state: State, command: Extract<JobCommand, { kind: "cancel-jobs" }>, context: Context): Decision {
-  const recalls = command.recalled.filter((job) => !state.jobs.has(job.jid)).map((job): Event => ({ kind: "job-recalled", job }));
-  const known = applyAll(state, recalls);
+  const { recalls, known } = withRecalled(state, command.recalled);
   // A job may be named itself and be the retry of another that is named: it is stopped once.
   const stopped = new Set<number>();
   const stopOnce = (job: Job): readonly Event[] => {
@@ -124,30 +123,33 @@ function decideCancel(state: State, command: Extract<JobCommand, { kind: "cancel
     stopped.add(job.jid);
     return stopEvents(known, job, { cause: "user", at: context.now, forget: command.forget });
   };
-  const decision = perJob(known, command, (job) => {
+  return perJob(known, command, (job) => {
     if (!isEnded(job.state)) return stopOnce(job);
     const retry = liveRetry(known, job);
     if (retry === null && !command.forget) return "job-ended";
-    const forgotten: readonly Event[] = command.forget ? [{ kind: "job-forgotten", jid: job.jid }] : [];
+    const forgotten: readonly Event[] = command.forget ? [...(recalls.get(job.jid) ?? []), { kind: "job-forgotten", jid: job.jid }] : [];
     return [...(retry === null ? [] : stopOnce(retry)), ...forgotten];
   });
-  return decision.kind === "accepted" && decision.events.length > 0 ? { ...decision, events: [...recalls, ...decision.events] } : decision;
 }
 
 function decideTag(state: State, command: Extract<JobCommand, { kind: "tag-jobs" }>, context: Context): Decision {
   const { tag } = command;
   if (tag !== null && !state.tags.has(tag)) return refused("no-such-tag", { id: tag });
-  const recalls = new Map(command.recalled.filter((job) => !state.jobs.has(job.jid)).map((job) => [job.jid, job]));
-  const known = applyAll(
-    state,
-    Array.from(recalls.values(), (job): Event => ({ kind: "job-recalled", job })),
-  );
+  const { recalls, known } = withRecalled(state, command.recalled);
   return perJob(known, command, (job) => {
     if (job.tag === tag) return [];
-    const tagged: Event = { kind: "job-tagged", at: context.now, jid: job.jid, tag };
-    const recalled = recalls.get(job.jid);
-    return recalled === undefined ? [tagged] : [{ kind: "job-recalled", job: recalled }, tagged];
+    return [...(recalls.get(job.jid) ?? []), { kind: "job-tagged", at: context.now, jid: job.jid, tag }];
   });
+}
+
+/** The state with the ended jobs that were read from history, and for each what brings it back when something is done to it. */
+function withRecalled(
+  state: State,
+  jobs: readonly Job[],
+): { readonly recalls: ReadonlyMap<number, readonly Event[]>; readonly known: State } {
+  const recalls = new Map<number, readonly Event[]>();
+  for (const job of jobs) if (!state.jobs.has(job.jid)) recalls.set(job.jid, [{ kind: "job-recalled", job }]);
+  return { recalls, known: applyAll(state, [...recalls.values()].flat()) };
 }
 
 export function queueOverflow(state: State, added: number, context: Context): Decision | null {

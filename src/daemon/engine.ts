@@ -7,6 +7,7 @@ import { apply } from "../core/apply.ts";
 import type { Command, Context, Fact, Limits, NewRun, UserCommand } from "../core/command.ts";
 import { decide } from "../core/decide.ts";
 import type { Event } from "../core/event.ts";
+import { withoutForgotten } from "../core/forgotten.ts";
 import { type Effect, react } from "../core/react.ts";
 import { schedule } from "../core/schedule.ts";
 import type { Answer, State } from "../core/state.ts";
@@ -65,6 +66,8 @@ export class Engine {
   private inFlight = 0;
   private readonly listeners = new Set<(change: Change) => void>();
   private readonly answering = new Map<string, Promise<Answer>>();
+  /** Since the start of the server; of some of them that may not be durable yet. */
+  private readonly forgotten = new Set<number>();
   private refusedFacts: { readonly fact: Fact; readonly settle: () => void }[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | null = null;
   private stopped = false;
@@ -179,7 +182,9 @@ export class Engine {
   }
 
   private async record(command: Command, requestId: string | null): Promise<Answer> {
-    const decision = decide(this.pendingState, command, this.context());
+    const still = withoutForgotten(command, this.forgotten);
+    if (still === null) return { kind: "done" };
+    const decision = decide(this.pendingState, still, this.context());
     if (decision.kind === "refused") throw new RequestError(decision.code, decision.data);
     const { answer } = decision;
     if (decision.events.length === 0) {
@@ -199,11 +204,14 @@ export class Engine {
     if (record.change.events.length === 0 && this.inFlight === 0) return;
     this.pendingState = record.change.after;
     this.inFlight++;
+    const forgotten = record.change.events.filter((event) => event.kind === "job-forgotten").map((event) => event.jid);
+    for (const jid of forgotten) this.forgotten.add(jid);
     try {
       this.durableSequence = await this.options.append(record.change.events);
     } catch (error) {
       // All that was decided on top of it is refused with it, before anything new is taken: see the journal's writer.
       this.pendingState = this.durableState;
+      for (const jid of forgotten) this.forgotten.delete(jid);
       throw new AppendRefused("the journal did not take it", { cause: error });
     } finally {
       this.inFlight--;

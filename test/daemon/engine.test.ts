@@ -303,3 +303,28 @@ test("what a request was answered with is known by its id once it is durable", a
   expect(bench.engine.answerTo("r1")).toEqual({ kind: "jobs", first: 0, count: 1 });
   expect(bench.engine.answerTo(null)).toBeNull();
 });
+
+test("a job that was forgotten is not brought back by who read it before, unless the disk refused to forget it", async () => {
+  const { engine, journal } = new Bench();
+  const cancel = { kind: "cancel-jobs", jids: [0], recalled: [], lenient: false } as const;
+  const adding = engine.submit(addJob());
+  journal.sync();
+  await adding;
+  const ending = engine.submit({ ...cancel, forget: false });
+  journal.sync();
+  await ending;
+  const read = [...engine.state.jobs.values()];
+  const tagging = engine.submit({ kind: "add-tag" });
+  journal.sync();
+  await tagging;
+  const refused = engine.submit({ ...cancel, forget: true });
+  journal.refuse();
+  await expect(refused).rejects.toThrow("no space");
+  const forgetting = engine.submit({ ...cancel, forget: true });
+  journal.sync();
+  await forgetting;
+  expect(engine.state.jobs.size).toBe(0);
+  const tagged = engine.submit({ kind: "tag-jobs", jids: [0], recalled: read, lenient: false, tag: 1 });
+  expect(await tagged).toEqual({ kind: "per-job", failed: [{ jid: 0, code: "no-such-job" }] });
+  expect(engine.state.jobs.size).toBe(0);
+});

@@ -70,6 +70,17 @@ describe("job.cancel", () => {
     expect(await next.call("job.cancel", rm, { requestId: "r2" })).toEqual({ done: [], failed: [{ id: 0, code: "no-such-job" }] });
   });
 
+  test("forgets jobs of the past that are named alone beside a set, for good", async () => {
+    await using desk = await Desk.open();
+    await desk.call("matrix.add", { ...MATRIX, keys: [{ name: "A", values: ["1", "2"] }] });
+    await desk.add();
+    await desk.call("job.cancel", { ids: ids(0, 3), forget: false });
+    await archive(desk);
+    expect(await desk.call("job.cancel", { ids: ids(3, 0), forget: true })).toEqual({ done: [1, 2, 3], failed: [] });
+    expect(desk.daemon.engine.state.counts.canceled).toBe(0);
+    expect((await desk.call("job.show", { ids: ids(1, 2, 3) })).missing).toEqual([1, 2, 3]);
+  });
+
   test("passes over the ended members of a set, and forgets jobs of the past", async () => {
     await using desk = await Desk.open();
     await desk.call("matrix.add", { ...MATRIX, keys: [{ name: "A", values: ["1", "2"] }] });
