@@ -22,7 +22,8 @@ function stopped(state: State, sources: readonly Job[], context: Context): reado
   const live = new Map<number, Job>();
   for (const job of sources) {
     const stands = isEnded(job.state) ? liveRetry(state, job) : job;
-    if (stands !== null) live.set(stands.jid, stands);
+    // What the request read may have ended and left the memory since.
+    if (stands !== null && state.jobs.has(stands.jid)) live.set(stands.jid, stands);
   }
   return [...live.values()].flatMap((job) => stopEvents(state, job, { cause: "user", at: context.now, forget: false }));
 }

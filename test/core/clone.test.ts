@@ -69,6 +69,17 @@ describe("a clone", () => {
 });
 
 describe("a restart", () => {
+  test("of a job that another client has forgotten meanwhile, or that has left the memory, stops nothing and queues it again", () => {
+    const lab = Lab.withMachines("m");
+    const jid = lab.add({ cmd: "run" });
+    // As the request read it, before the other client came first.
+    const stale = lab.job(jid);
+    lab.cancel([jid], { forget: true });
+    const [clone = -1] = again(lab, [stale], { restart: true });
+    expect(lab.job(clone)).toMatchObject({ spec: { cmd: "run" }, retryOf: null });
+    expect(lab.state.jobs.has(jid)).toBe(false);
+  });
+
   test("cancels what waits and stops what runs; the clone waits", () => {
     const lab = Lab.withMachines("m");
     const running = lab.running();
