@@ -39,6 +39,8 @@ interface Lab {
   readonly daemon: TestDaemon;
   readonly chance: () => number;
   readonly wrong: string[];
+  /** All jobs, asked for once for all who wait. */
+  readonly jobs: () => Promise<readonly JobJson[]>;
 }
 
 test.skipIf(!sshdAvailable())(
@@ -50,7 +52,7 @@ test.skipIf(!sshdAvailable())(
     const ways = await Promise.all(Array.from({ length: WAYS }, () => proxied(daemon, machines.at(0))));
     await using _ = { [Symbol.asyncDispose]: async () => void (await Promise.all(ways.map(({ proxy }) => proxy.stop()))) };
     for (const [index, { machine }] of ways.entries()) await daemon.ok("machine", "add", machine, `way${index}`);
-    const lab: Lab = { daemon, chance: randomFrom(seed), wrong: [] };
+    const lab: Lab = { daemon, chance: randomFrom(seed), wrong: [], jobs: shared(() => daemon.json<JobJson[]>("job", "ls", "0-1000000")) };
     const tally = { cuts: 0, done: 0 };
     for (let begun = 0; begun < copies; begun += WAYS) {
       const wave = ways.slice(0, Math.min(WAYS, copies - begun));
@@ -91,7 +93,7 @@ async function cutCopy(lab: Lab, { proxy, machine }: Proxied, number: number): P
   const jid = await daemon.add(`way${way}`, `${changing(change, there, later)}echo 'RESULTS: ${there}/'`, here);
   const copy: Copy = { jid, change, there, here, large, small };
   let made = 0;
-  let job = await daemon.show(jid);
+  let job: JobJson | undefined;
   let isOver = false;
   const cutting = (async () => {
     while (!isOver) {
@@ -106,8 +108,8 @@ async function cutCopy(lab: Lab, { proxy, machine }: Proxied, number: number): P
   await waitFor(
     async () => {
       lab.wrong.push(...partial(copy));
-      job = await daemon.show(jid);
-      return ["done", "failed", "canceled"].includes(job.status);
+      job = (await lab.jobs()).find((one) => one.jid === jid);
+      return ["done", "failed", "canceled"].includes(job?.status ?? "");
     },
     {
       what: () => `the end of the copy over ${machine}: ${JSON.stringify(job)}\n${daemon.stderr.slice(-2_000)}`,
@@ -118,8 +120,20 @@ async function cutCopy(lab: Lab, { proxy, machine }: Proxied, number: number): P
   isOver = true;
   await cutting;
   proxy.cutAfterBytes = null;
-  lab.wrong.push(...partial(copy), ...untrue(copy, job));
-  return { cuts: made, isDone: job.status === "done" };
+  const ended = await daemon.show(jid);
+  lab.wrong.push(...partial(copy), ...untrue(copy, ended));
+  return { cuts: made, isDone: ended.status === "done" };
+}
+
+/** Whoever asks while it is being asked gets the same answer. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asking: Promise<T> | null = null;
+  return () => {
+    asking ??= ask().finally(() => {
+      asking = null;
+    });
+    return asking;
+  };
 }
 
 /** What the job leaves behind goes on changing its result. */
