@@ -68,7 +68,8 @@ async function openLocked(paths: StorePaths, lock: DirectoryLock, options: OpenS
     sealed: loaded.journal.sealed,
   });
   const { state, sequence, snapshotSequence } = loaded;
-  return new Store({ paths, lock, serverId, state, sequence, snapshotSequence, notes, journal, history, secrets });
+  const replayedBytes = loaded.journal.bytes;
+  return new Store({ paths, lock, serverId, state, sequence, snapshotSequence, replayedBytes, notes, journal, history, secrets });
 }
 
 /**
@@ -187,7 +188,8 @@ function refuseWithoutSnapshot(paths: StorePaths, badSnapshots: readonly BadSnap
 async function repaired(paths: StorePaths, loaded: Loaded): Promise<readonly StoreNote[]> {
   const notes: StoreNote[] = [];
   if (loaded.journal.torn !== null) notes.push(await cutTornTail(paths.journal, loaded.journal.torn));
-  if (loaded.journal.lastSegment !== null) syncSegment(loaded.journal.lastSegment);
+  const { lastSegment, unproven } = loaded.journal;
+  if (lastSegment !== null) syncSegment(lastSegment, unproven);
   for (const { file, reason } of loaded.badSnapshots) {
     if (file === paths.snapshot) notes.push({ code: "older-snapshot-used", data: { file, reason } });
     const saved = freeName(file);

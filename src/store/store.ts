@@ -30,6 +30,8 @@ export interface StoreParts {
   readonly state: State;
   readonly sequence: number;
   readonly snapshotSequence: number;
+  /** Of the journal that was read at the start. */
+  readonly replayedBytes: number;
   readonly notes: readonly StoreNote[];
   readonly journal: JournalWriter;
   readonly history: History;
@@ -38,11 +40,13 @@ export interface StoreParts {
 
 export class Store {
   private snapshotSequence: number;
+  private replayedBytes: number;
   private snapshotting: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | null = null;
 
   constructor(private readonly parts: StoreParts) {
     this.snapshotSequence = parts.snapshotSequence;
+    this.replayedBytes = parts.replayedBytes;
   }
 
   /** The state as it was when the store was opened. */
@@ -76,9 +80,9 @@ export class Store {
     return this.parts.journal.durableSequence;
   }
 
-  /** Bytes journalled since the last snapshot of this process: what a start would have to replay. */
+  /** Bytes journalled since the last snapshot, also by processes before this one: what a start would have to replay. */
   get journalBytes(): number {
-    return this.parts.journal.segmentBytes;
+    return this.replayedBytes + this.parts.journal.segmentBytes;
   }
 
   /**
@@ -151,6 +155,7 @@ export class Store {
     await history.write(ended, sequence);
     if (sequence === this.snapshotSequence && sequence > 0) return ended;
     await writeSnapshot(paths, { state, sequence });
+    this.replayedBytes = 0;
     const older = this.snapshotSequence;
     this.snapshotSequence = sequence;
     await this.removeSegmentsBefore(older);

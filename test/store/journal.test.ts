@@ -54,7 +54,7 @@ describe("appending", () => {
     const sequences = await Promise.all(upTo(100).map((value) => writer.append([numbered(value)])));
     await writer.close();
     expect(sequences).toEqual([...upTo(100)]);
-    expect(read(scratch.folder)).toEqual({
+    expect(read(scratch.folder)).toMatchObject({
       values: upTo(100),
       reading: { lastSequence: 100, lastBase: 0, lastSegment: segmentPath(scratch.folder, 1), torn: null, sealed: false },
     });

@@ -75,6 +75,21 @@ describe("reopening", () => {
     expect(readFileSync(scratch.path("history", "000000.toml"), "utf8")).not.toContain("jid = 0\n");
   });
 
+  test("knows what a start would replay, also what processes before it wrote", async () => {
+    using scratch = new Scratch();
+    const first = await Session.open(scratch.folder);
+    await first.append(numbered(1));
+    const bytes = first.store.journalBytes;
+    await first.drop();
+    const second = await Session.open(scratch.folder);
+    expect(second.store.journalBytes).toBe(bytes);
+    await second.append(numbered(2));
+    expect(second.store.journalBytes).toBe(2 * bytes);
+    await second.snapshot();
+    expect(second.store.journalBytes).toBeLessThan(2 * bytes);
+    await second.drop();
+  });
+
   test("keeps the journal since the older snapshot, and no more", async () => {
     using scratch = new Scratch();
     const session = await Session.open(scratch.folder);

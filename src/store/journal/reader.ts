@@ -27,6 +27,14 @@ export interface TornTail {
   readonly bytes: number;
 }
 
+/** Bytes of a file. */
+interface Span {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+const NOTHING: Span = { offset: 0, bytes: 0 };
+
 export interface JournalReading {
   /** The last valid sequence; 0 when there is no journal. */
   readonly lastSequence: number;
@@ -34,9 +42,13 @@ export interface JournalReading {
   readonly lastBase: number;
   /** The last segment, to be synced before what was read is called durable. */
   readonly lastSegment: string | null;
+  /** The end of the last segment, of which nothing in it says that it was durable. */
+  readonly unproven: Span;
   readonly torn: TornTail | null;
   /** Something behind the last record says that it was durable: damage to it would be known as such. */
   readonly sealed: boolean;
+  /** Of the segments that had to be read. */
+  readonly bytes: number;
 }
 
 export interface JournalQuestion {
@@ -57,29 +69,33 @@ export function readJournal(question: JournalQuestion): JournalReading {
   const first = segments[0];
   if (first === undefined) {
     if (question.after > 0) throw damaged(question.folder, 0, `the journal is missing; the snapshot is of record ${question.after}`);
-    return { lastSequence: 0, lastBase: 0, lastSegment: null, torn: null, sealed: true };
+    return { lastSequence: 0, lastBase: 0, lastSegment: null, unproven: NOTHING, torn: null, sealed: true, bytes: 0 };
   }
   if (first.header.base > question.after) {
     throw damaged(first.path, 0, `records ${question.after + 1} to ${first.header.base} are missing`);
   }
-  let end: SegmentEnd = { lastSequence: first.header.base, torn: null, sealed: true };
+  let end: SegmentEnd = { lastSequence: first.header.base, unproven: NOTHING, torn: null, sealed: true, bytes: 0 };
+  let bytes = 0;
   for (const [index, segment] of segments.entries()) {
     const next = segments[index + 1];
     // Older than the snapshot: kept for the generation before it, not needed now.
     if (next !== undefined && next.header.base <= question.after) continue;
     end = readSegment(segment, next ?? null, question);
+    bytes += end.bytes;
   }
   const last = segments[segments.length - 1] ?? first;
   if (end.lastSequence < question.after) {
     throw damaged(last.path, end.torn?.offset ?? 0, `ends at record ${end.lastSequence}; the snapshot is of record ${question.after}`);
   }
-  return { lastSequence: end.lastSequence, lastBase: last.header.base, lastSegment: last.path, torn: end.torn, sealed: end.sealed };
+  return { ...end, lastBase: last.header.base, lastSegment: last.path, bytes };
 }
 
 interface SegmentEnd {
   readonly lastSequence: number;
+  readonly unproven: Span;
   readonly torn: TornTail | null;
   readonly sealed: boolean;
+  readonly bytes: number;
 }
 
 function readSegment(segment: Segment, next: Segment | null, question: JournalQuestion): SegmentEnd {
@@ -90,24 +106,34 @@ function readSegment(segment: Segment, next: Segment | null, question: JournalQu
   let sequence = header.base;
   let offset = HEADER_BYTES;
   let sealed = true;
+  /** Records that none after them says were durable. */
+  let unproven: { readonly sequence: number; readonly offset: number }[] = [];
+  const end = (torn: TornTail | null): SegmentEnd => {
+    const from = unproven[0]?.offset ?? offset;
+    return { lastSequence: sequence, unproven: { offset: from, bytes: offset - from }, torn, sealed, bytes: bytes.length };
+  };
   while (sequence < stop && offset < bytes.length) {
     const record = decodeRecord(bytes, offset, header.salt);
     if (record !== null && isSealOf(record, sequence)) {
       sealed = true;
+      unproven = [];
       offset += encodedLength(record.payload);
       continue;
     }
     if (record === null || record.sequence !== sequence + 1) {
       if (next !== null) throw damaged(path, offset, `record ${sequence + 1} cannot be read`);
-      return { lastSequence: sequence, torn: judgeTail(bytes, segment, offset, sequence), sealed };
+      return end(judgeTail(bytes, segment, offset, sequence));
     }
     sequence++;
     sealed = false;
+    if (unproven[0] !== undefined && unproven[0].sequence <= record.lastDurable)
+      unproven = unproven.filter((other) => other.sequence > record.lastDurable);
+    unproven.push({ sequence, offset });
     if (sequence > question.after) visitRecord({ path, offset, sequence, payload: record.payload }, question);
     offset += encodedLength(record.payload);
   }
   if (next !== null && sequence < stop) throw damaged(path, bytes.length, `ends at record ${sequence}; ${stop} were durable`);
-  return { lastSequence: sequence, torn: null, sealed };
+  return end(null);
 }
 
 /** The bytes from `offset` on are not record `sequence + 1`: damage if a later record says that it was durable. */
@@ -167,10 +193,18 @@ export async function cutTornTail(folder: string, torn: TornTail): Promise<Store
   return { code: "torn-tail-cut", data: { file: torn.file, offset: torn.offset, bytes: torn.bytes, saved } };
 }
 
-/** What was read is in the page cache; this puts it on the disk. */
-export function syncSegment(path: string): void {
+/**
+ * What was read may be in the page cache only; this puts it on the disk. A sync alone is not enough: when one failed, the
+ * kernel shows what it could not write, takes it for written, and a second sync says nothing of it. So what is not proven
+ * is written once more, the same bytes in the same place.
+ */
+export function syncSegment(path: string, unproven: Span): void {
   try {
-    onSegment(path, fsyncSync);
+    const bytes = readFileSync(path).subarray(unproven.offset, unproven.offset + unproven.bytes);
+    onSegment(path, (segment) => {
+      writeFully(segment, bytes, unproven.offset);
+      fsyncSync(segment);
+    });
   } catch (error) {
     throw asStoreError(error, path);
   }
