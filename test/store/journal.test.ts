@@ -61,6 +61,18 @@ describe("appending", () => {
     expect(read(scratch.folder, 60).values).toEqual(upTo(100).slice(60));
   });
 
+  test("what no later record or seal says was durable is told, to be written once more", async () => {
+    using scratch = new Scratch();
+    const writer = writerIn(scratch.folder);
+    await appendSingly(writer, upTo(2));
+    const before = writer.segmentBytes;
+    await appendSingly(writer, [3]);
+    expect(read(scratch.folder).reading.unproven).toEqual({ offset: before, bytes: writer.segmentBytes - before });
+    await writer.seal();
+    expect(read(scratch.folder).reading.unproven.bytes).toBe(0);
+    await writer.close();
+  });
+
   test("without events makes no record and waits for those before it", async () => {
     using scratch = new Scratch();
     const writer = writerIn(scratch.folder);
