@@ -144,7 +144,9 @@ function runningExitEvents(state: State, job: RunningJob, exit: Exit, context: C
   const { jid, spec, state: running } = job;
   if (running.stop !== null && running.stop.cause !== "timeout") {
     const code = running.stop.cause === "user" ? "canceled" : "machine-removed";
-    return canceledEvents(job, { at, exitCode, problem: problem(code) });
+    const canceled = canceledEvents(job, { at, exitCode, problem: problem(code) });
+    if (spec.kind !== "setup" || running.stop.cause !== "user") return canceled;
+    return [...canceled, ...halfSetUp(state, job, { at: context.now, data: { ...whereIn(job, spec), canceled: "yes" } })];
   }
   if (running.stop !== null) {
     const timedOut = problem("timed-out", { seconds: String(job.timeoutSeconds ?? 0) });
@@ -245,9 +247,7 @@ function setupFailureEvents(
   { now }: Context,
 ): readonly Event[] {
   const { machine: addr, problem: reason, ...rest } = failure;
-  const index = commandIndex(job);
-  const where = { command: spec.cmds[index] ?? spec.cmd, command_number: String(index + 1), command_count: String(spec.cmds.length) };
-  const named = problem(reason.code, { ...reason.data, ...where });
+  const named = problem(reason.code, { ...reason.data, ...whereIn(job, spec) });
   const failed: Event = {
     kind: "job-failed",
     jid: job.jid,
@@ -257,10 +257,20 @@ function setupFailureEvents(
     countsAgainstMachine: false,
     retry: null,
   };
+  return [failed, ...halfSetUp(state, job, { at: now, data: { ...named.data, exit_code: String(failure.exitCode) } })];
+}
+
+function whereIn(job: RunningJob, spec: SetupSpec): Readonly<Record<string, string>> {
+  const index = commandIndex(job);
+  return { command: spec.cmds[index] ?? spec.cmd, command_number: String(index + 1), command_count: String(spec.cmds.length) };
+}
+
+function halfSetUp(state: State, job: RunningJob, cause: { at: number; data: Readonly<Record<string, string>> }): readonly Event[] {
+  const addr = job.state.run.machine;
   const machine = machineAt(state, addr);
-  if (machine === undefined || machine.class === NO_CLASS || machine.assignment.kind === "leaving") return [failed];
-  const cause = problem("setup-failed", { ...named.data, jid: String(job.jid), machine: addr, exit_code: String(failure.exitCode) });
-  return [failed, { kind: "machine-quarantined", at: now, addr, reason: { kind: "problem", problem: cause } }];
+  if (machine === undefined || machine.class === NO_CLASS || machine.assignment.kind === "leaving") return [];
+  const reason = problem("setup-failed", { ...cause.data, jid: String(job.jid), machine: addr });
+  return [{ kind: "machine-quarantined", at: cause.at, addr, reason: { kind: "problem", problem: reason } }];
 }
 
 /** Not retried, not held against the machine: the command itself succeeded. */

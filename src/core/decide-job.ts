@@ -37,7 +37,7 @@ export function decideJobCommand(state: State, command: JobCommand, context: Con
     case "set-timeout": {
       const { timeoutSeconds } = command;
       return perJob(state, command, (job) => {
-        if (isEnded(job.state) || job.state.kind === "copying") return "job-ended";
+        if (isEnded(job.state) || job.state.kind === "copying") return "job-over";
         return job.timeoutSeconds === timeoutSeconds ? [] : [{ kind: "job-timeout-set", at: context.now, jid: job.jid, timeoutSeconds }];
       });
     }

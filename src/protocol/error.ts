@@ -27,6 +27,7 @@ export const ERROR_CODES = [
   "no-such-variable",
   "no-jobs",
   "job-ended",
+  "job-over",
   "job-not-ended",
   "job-not-waiting",
   "job-not-held",

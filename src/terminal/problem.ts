@@ -82,7 +82,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: `See their logs; then put it back with \`j machine restore${named(data) || " ADDR"}\`.`,
   }),
   "setup-failed": (data) => ({
-    message: `Setup job ${bare(data, "jid", "of it")}: ${data["seconds"] === undefined ? (failedCommand(data) ?? "a command failed.") : `stopped${atTimeout(data)}.`}`,
+    message: `Setup job ${bare(data, "jid", "of it")}: ${howSetupEnded(data)}`,
     hint: `See \`j job log -l ${bare(data, "jid", "JID")}\`; then set it up again, or put it back as it is with \`j machine restore${named(data) || " ADDR"}\`.`,
   }),
   "nonzero-exit": (data) => ({
@@ -112,8 +112,8 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "What it left on the machine is still there: see its log for what is missing, and fetch that by hand.",
   }),
   "supervisor-gone": (data) => ({
-    message: `What watched over the run is gone${on(data)}, and left no status${detail(data)}: it was killed, as by a machine that ends all processes of a login.`,
-    hint: "See its log for how far it came; end it with `j job rm JID`. See the manual on KillUserProcesses.",
+    message: `What watched over the run is gone${on(data)}, and left no status${detail(data)}. Most likely it was killed.`,
+    hint: "See its log for how far it came; end it with `j job rm JID`. Does KillUserProcesses there end all of a login? Then `loginctl enable-linger`.",
   }),
   "run-directory-gone": (data) => ({
     message: `The run directory ${quoted(data, "path", "of the job")} is gone${on(data)}: its status is lost.`,
@@ -249,6 +249,11 @@ function short(message: string): Words {
 }
 
 /** Which of a setup job's commands it was, and how it ended; null for any other job. */
+function howSetupEnded(data: Data): string {
+  if (data["canceled"] !== undefined) return `canceled in ${numbered(data)}: ${beginning(data)}.`;
+  return data["seconds"] === undefined ? (failedCommand(data) ?? "a command failed.") : `stopped${atTimeout(data)}.`;
+}
+
 function failedCommand(data: Data): string | null {
   if (data["command_number"] === undefined) return null;
   const how =

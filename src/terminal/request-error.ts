@@ -58,6 +58,10 @@ export const REQUEST_ERROR_WORDS: Readonly<Record<ErrorCode, Wording>> = {
     message: `Job ${id(data, "jid")} has ended already.`,
     hint: "With -f it is removed from the records; its logs and results stay.",
   }),
+  "job-over": (data) => ({
+    message: `Job ${id(data, "jid")} has ended: no timeout can stop it any more.`,
+    hint: `\`j job show ${id(data, "jid")}\` tells how it ended.`,
+  }),
   "job-not-ended": (data) => ({
     message: `Job ${id(data, "jid")} has not ended.`,
     hint: "Wait for it (`j job wait`), or cancel it first (`j job rm`).",

@@ -20,7 +20,7 @@ beforeAll(async () => {
       warnings: [],
     }),
     "job.restart": async ({ ids }) => ({ first: 20, count: ids.length, missing: [], warnings: [], stopping: ids.length - 1 }),
-    "job.set_timeout": async ({ ids }) => ({ done: [17], failed: ids.length > 1 ? [{ id: 8, code: "job-ended" }] : [] }),
+    "job.set_timeout": async ({ ids }) => ({ done: [17], failed: ids.length > 1 ? [{ id: 8, code: "job-over" }] : [] }),
     "job.line": async ({ after }) => ({ line: after === null ? null : after.kind === "id" ? after.id : 277 }),
     "job.list": async (_params, { emit }) => {
       await emit([...LISTING.rows]);
@@ -105,7 +105,7 @@ describe("job settimeout", () => {
   test("names what has ended, and what is no time", async () => {
     const ran = await server.run("job", "settimeout", "2d", "17", "8");
     expect(ran).toMatchObject({ code: 1, out: "Set the timeout to 2d for job 17\n" });
-    expect(ran.err).toContain("Job 8 has ended already.");
+    expect(ran.err).toContain("Job 8 has ended: no timeout can stop it any more.");
     const wrong = await server.run("job", "settimeout", "soon", "17");
     expect(wrong).toMatchObject({ code: 2, out: "" });
     expect(wrong.err).toContain('T is "soon", which is no time.');

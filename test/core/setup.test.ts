@@ -325,6 +325,18 @@ describe("people", () => {
     expect(lab.kind(0)).toBe("canceled");
   });
 
+  test("who cancel a running one leave a machine of the pool half set up: it gets no job until somebody has seen to it", () => {
+    const lab = Lab.withMachines("a");
+    add(lab);
+    begun(lab, 0);
+    lab.cancel([0]);
+    lab.exit(0, 143);
+    expect(lab.machine("a").health).toMatchObject({
+      kind: "quarantined",
+      reason: { kind: "problem", problem: { code: "setup-failed", data: { jid: "0", canceled: "yes", command_number: "1" } } },
+    });
+  });
+
   test("who clone one get it for the same machine, from the first command", () => {
     const lab = new Lab();
     add(lab);

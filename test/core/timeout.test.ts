@@ -53,7 +53,7 @@ describe("settimeout", () => {
     expect(lab.answer(setTimeoutOf([jid, 9], 5))).toEqual({
       kind: "per-job",
       failed: [
-        { jid, code: "job-ended" },
+        { jid, code: "job-over" },
         { jid: 9, code: "no-such-job" },
       ],
     });

@@ -30,6 +30,7 @@ export function jobLifeHandlers(services: Services): Pick<Handlers, keyof typeof
         resolved: await book.resolve(ids),
         concerns: (job) => !isEnded(job.state) && job.state.kind !== "copying",
         command: (jids, lenient) => ({ kind: "set-timeout", jids, lenient, timeoutSeconds: timeout }),
+        endedCode: "job-over",
       }),
     "job.line": async ({ after }, { requestId }) => {
       const jid = after === null ? null : await lastOf(book, after);

@@ -137,7 +137,7 @@ describe("job.set_timeout", () => {
     await desk.daemon.until(first + 1, "failed");
     const { jobs } = await desk.call("job.show", { ids: ids(first + 1) });
     expect(jobs[0]?.error?.code).toBe("timed-out");
-    expect((await desk.call("job.set_timeout", { ids: ids(first), timeout: null })).failed).toEqual([{ id: first, code: "job-ended" }]);
+    expect((await desk.call("job.set_timeout", { ids: ids(first), timeout: null })).failed).toEqual([{ id: first, code: "job-over" }]);
   });
 });
 
