@@ -4,10 +4,44 @@ import { join } from "node:path";
 import { problem } from "../../../src/core/problem.ts";
 import { HASH_SCRIPT, LIST_SCRIPT } from "../../../src/daemon/copier/scripts.ts";
 import { type MachineShell, MachineShellError } from "../../../src/daemon/machine-shell.ts";
+import { chooseSeed, count, randomFrom, report, timeoutMs } from "../../fault/forms.ts";
 import { CopyFixture, LyingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
 setDefaultTimeout(60_000);
+
+const seed = chooseSeed();
+const hostileAnswers = count("hostile-machine", { short: 200, long: 50_000 });
+const PARTS = [
+  "..",
+  ".",
+  "",
+  "a",
+  "b",
+  "c",
+  "a\nb",
+  "\x1b[2J",
+  ".expjobserver",
+  ".EXPJOBSERVER",
+  "etc",
+  "x".repeat(300),
+  "-rf",
+  "ä",
+  "\u202e",
+  "*",
+  "c:\\d",
+];
+
+/** Files under names of every sort, their sizes true or not. */
+function hostileListing(chance: () => number): { readonly listing: string; readonly names: readonly string[] } {
+  const pick = <T>(items: readonly T[], otherwise: T): T => items[Math.floor(chance() * items.length)] ?? otherwise;
+  const names = Array.from({ length: 1 + Math.floor(chance() * 3) }, () =>
+    // Half of them harmless, so that what is harmless beside what is not is tried too.
+    chance() < 0.5 ? pick(["a", "b", "c"], "a") : Array.from({ length: 1 + Math.floor(chance() * 3) }, () => pick(PARTS, "a")).join("/"),
+  );
+  const entries = names.map((name) => `${pick(["f", "f", "f", "d", "l"], "f")} ${Math.floor(chance() * 5)} /out/${name}\0`);
+  return { listing: `P 0 -\0${entries.join("")}E 0 0\0`, names };
+}
 
 /** Answers the three questions as told; hashes are those of `content` unless said otherwise. */
 function liar(answers: { listing: string; stream: Uint8Array | string | AsyncIterable<Uint8Array>; hashes: string }): LyingShell {
@@ -24,6 +58,44 @@ describe("a machine that lies", () => {
       expect(readdirSync(fixture.folder).sort()).toEqual(["machine", "results"]);
     }
   });
+
+  test(
+    `of ${hostileAnswers} random kinds can write nothing outside CP_PATH and nothing that it was not asked for (seed ${seed})`,
+    async () => {
+      const startedAt = performance.now();
+      const chance = randomFrom(seed);
+      const outside: string[] = [];
+      let copied = 0;
+      for (let index = 0; index < hostileAnswers; index++) {
+        using fixture = new CopyFixture();
+        const { listing, names } = hostileListing(chance);
+        const content = "x".repeat(Math.floor(chance() * 5));
+        const hashes = `${names.map(() => `${sha256(chance() < 0.9 ? content : "other")}\n`).join("")}end\n`;
+        const shell = liar({ listing, stream: content.repeat(names.length), hashes });
+        const outcome = await fixture.copy({ shell, prefixes: ["/out/"], limits: { retryDelayMs: 0 } });
+        if (outcome.kind !== "failed") copied += 1;
+        const beside = readdirSync(fixture.folder).filter((name) => name !== "machine" && name !== "results");
+        const visible = Object.keys(tree(fixture.target)).filter(
+          (path) => !names.some((name) => name === path || name.startsWith(`${path}/`)),
+        );
+        outside.push(...beside, ...visible, ...readdirSync(fixture.source));
+        if (outcome.kind === "failed" && Object.keys(tree(fixture.target)).length > 0) outside.push(`visible after a failure: ${listing}`);
+      }
+      const seconds = (performance.now() - startedAt) / 1_000;
+      report({
+        name: "hostile-machine",
+        count: hostileAnswers,
+        violations: outside.length,
+        seed,
+        seconds,
+        note: `${copied} of them harmless`,
+      });
+      expect(outside).toEqual([]);
+      // Otherwise all were refused for something that has nothing to do with their names.
+      expect(copied).toBeGreaterThan(hostileAnswers / 20);
+    },
+    timeoutMs(60_000),
+  );
 
   test("that sends other bytes than it hashes is not believed", async () => {
     using fixture = new CopyFixture();

@@ -14,6 +14,7 @@ import {
   parseKnownHosts,
   readKnownHosts,
 } from "../../../src/daemon/ssh/known-hosts.ts";
+import { chooseSeed, count, report, timeoutMs } from "../../fault/forms.ts";
 import { generateKey } from "../../support/sshd.ts";
 
 let folder: string;
@@ -118,36 +119,46 @@ test("fingerprints are those of ssh-keygen", () => {
   expect(fingerprint(blob(keys.ed))).toBe(printed);
 });
 
-test("the lines found for a name are those that ssh-keygen -F finds", () => {
-  const label = fc.constantFrom("a", "b", "lab", "lab1", "x-y", "A", "Lab");
-  const plainName = fc.array(label, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("."));
-  const name = fc
-    .tuple(plainName, fc.constantFrom(22, 22, 2222))
-    .map(([text, port]) => (port === 22 ? text.toLowerCase() : `[${text.toLowerCase()}]:${port}`));
-  const pattern = fc.oneof(name, plainName, fc.constantFrom("*", "*.lab", "l?b*", "a*.?", "[*]:2222", "?"));
-  const negatable = fc.tuple(fc.boolean(), pattern).map(([isNegated, text]) => (isNegated ? `!${text}` : text));
-  const names = fc.oneof(
-    { weight: 3, arbitrary: fc.array(negatable, { minLength: 1, maxLength: 3 }).map((list) => list.join(",")) },
-    { weight: 1, arbitrary: name.map(hashed) },
-  );
-  const marker = fc.constantFrom("", "", "", "@revoked ", "@cert-authority ");
-  const line = fc.oneof(
-    {
-      weight: 8,
-      arbitrary: fc
-        .tuple(marker, names, fc.constantFrom("ed" as const, "rsa" as const))
-        .map(([mark, list, key]) => `${mark}${list} ${keys[key]}`),
-    },
-    { weight: 1, arbitrary: fc.constantFrom("# comment", "", "  ", "lab ssh-ed25519") },
-  );
-  const file = join(folder, "random");
-  fc.assert(
-    fc.property(fc.array(line, { maxLength: 6 }), name, (lines, wanted) => {
-      writeFileSync(file, `${lines.join("\n")}\n`);
-      const found = spawnSync("ssh-keygen", ["-F", wanted, "-f", file], { encoding: "utf8" }).stdout;
-      const theirs = [...found.matchAll(/found: line (\d+)/g)].map((match) => Number(match[1]));
-      expect(linesFor(parseKnownHosts(readFileSync(file, "utf8"), file), wanted).map((one) => one.line)).toEqual(theirs);
-    }),
-    { numRuns: 150 },
-  );
-});
+const seed = chooseSeed();
+const randomFiles = count("known-hosts", { short: 150, long: 20_000 });
+
+test(
+  `the lines found for a name are those that ssh-keygen -F finds, in ${randomFiles} files (seed ${seed})`,
+  () => {
+    const startedAt = performance.now();
+    const label = fc.constantFrom("a", "b", "lab", "lab1", "x-y", "A", "Lab");
+    const plainName = fc.array(label, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("."));
+    const name = fc
+      .tuple(plainName, fc.constantFrom(22, 22, 2222))
+      .map(([text, port]) => (port === 22 ? text.toLowerCase() : `[${text.toLowerCase()}]:${port}`));
+    const pattern = fc.oneof(name, plainName, fc.constantFrom("*", "*.lab", "l?b*", "a*.?", "[*]:2222", "?"));
+    const negatable = fc.tuple(fc.boolean(), pattern).map(([isNegated, text]) => (isNegated ? `!${text}` : text));
+    const names = fc.oneof(
+      { weight: 3, arbitrary: fc.array(negatable, { minLength: 1, maxLength: 3 }).map((list) => list.join(",")) },
+      { weight: 1, arbitrary: name.map(hashed) },
+    );
+    const marker = fc.constantFrom("", "", "", "@revoked ", "@cert-authority ");
+    const line = fc.oneof(
+      {
+        weight: 8,
+        arbitrary: fc
+          .tuple(marker, names, fc.constantFrom("ed" as const, "rsa" as const))
+          .map(([mark, list, key]) => `${mark}${list} ${keys[key]}`),
+      },
+      { weight: 1, arbitrary: fc.constantFrom("# comment", "", "  ", "lab ssh-ed25519") },
+    );
+    const file = join(folder, "random");
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 6 }), name, (lines, wanted) => {
+        writeFileSync(file, `${lines.join("\n")}\n`);
+        const found = spawnSync("ssh-keygen", ["-F", wanted, "-f", file], { encoding: "utf8" }).stdout;
+        const theirs = [...found.matchAll(/found: line (\d+)/g)].map((match) => Number(match[1]));
+        expect(linesFor(parseKnownHosts(readFileSync(file, "utf8"), file), wanted).map((one) => one.line)).toEqual(theirs);
+      }),
+      { numRuns: randomFiles, seed },
+    );
+    // One that differs has failed the test before.
+    report({ name: "known-hosts", count: randomFiles, violations: 0, seed, seconds: (performance.now() - startedAt) / 1_000 });
+  },
+  timeoutMs(60_000),
+);
