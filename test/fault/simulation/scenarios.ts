@@ -5,11 +5,10 @@
 import type { Event } from "../../../src/core/event.ts";
 import { openStore } from "../../../src/store/recovery.ts";
 import type { Store } from "../../../src/store/store.ts";
+import { SCENARIO_NAMES } from "./scenario-names.ts";
 import { setStage, stage } from "./stage.ts";
 
-type Scenario = () => Promise<void>;
-
-const SCENARIOS: Readonly<Record<string, Scenario>> = {
+const SCENARIOS: Readonly<Record<(typeof SCENARIO_NAMES)[number], () => Promise<void>>> = {
   /** The kernel takes what a sync could not write for written. What the next process reads of it and goes on from must be on the disk. */
   "failed sync, kill, power cut": async () => {
     const first = await opened();
@@ -28,15 +27,13 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
 };
 
-export const SCENARIO_NAMES = Object.keys(SCENARIOS);
-
 /** @returns what went wrong, or null */
 export function runScenario(name: string, seed: number): string | null {
   setStage(seed);
   let outcome: { readonly problem: string | null } | null = null;
-  const scenario = SCENARIOS[name];
-  if (scenario === undefined) return `there is no scenario ${name}`;
-  scenario().then(
+  const known = SCENARIO_NAMES.find((candidate) => candidate === name);
+  if (known === undefined) return `there is no scenario ${name}`;
+  SCENARIOS[known]().then(
     () => {
       outcome = { problem: null };
     },
