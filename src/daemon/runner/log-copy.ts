@@ -215,8 +215,10 @@ class Transfer {
         (process) => (this.#isStopped ? process.kill() : undefined),
         () => undefined,
       );
-      this.#process = await Promise.race([opening, this.#stopped.promise]);
-      if (this.#process === null) return;
+      const process = await Promise.race([opening, this.#stopped.promise]);
+      // It may have been stopped between the opening and this turn: nobody would end it any more.
+      if (process === null || this.#isStopped) return process?.kill();
+      this.#process = process;
       // Both to their ends, whatever becomes of the other: nothing may write once this is over.
       const poured = await Promise.allSettled([pour(this.#process.stdout, out), pour(this.#process.stderr, err)]);
       for (const one of poured) if (one.status === "rejected") throw one.reason;
