@@ -8,6 +8,8 @@
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\p{DI}]/gu;
 /** A mark belongs to a letter; at most two, so that a line keeps its height. */
 const STRAY_MARK = /(?<=^|[^\p{L}\p{N}\p{M}]|\p{M}\p{M})\p{M}/gu;
+/** Marks that enclose what stands before them: their width is another in each terminal. */
+const ENCLOSING = /\p{Me}/gu;
 /** Letters that are drawn over their neighbours, or take no column, in many terminals. */
 const JOINING = /[\u1160-\u11ff\ud7b0-\ud7fb]/gu;
 const PLAIN = /^[\x20-\x7e]*$/;
@@ -17,7 +19,12 @@ const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t"
 /** One line, of the width that Bun.stringWidth says, that does nothing to the terminal. */
 export function printable(text: string): string {
   if (PLAIN.test(text)) return text;
-  return text.normalize("NFC").replace(UNPRINTABLE, escaped).replace(STRAY_MARK, escaped).replace(JOINING, escaped);
+  return text
+    .normalize("NFC")
+    .replace(UNPRINTABLE, escaped)
+    .replace(ENCLOSING, escaped)
+    .replace(STRAY_MARK, escaped)
+    .replace(JOINING, escaped);
 }
 
 /** The same for text whose line breaks are meant: they stay. */

@@ -24,6 +24,25 @@ describe("printable", () => {
     expect(printable("x\u0323\u0301\u0302\u0303")).toContain("\\u030");
   });
 
+  test("writes marks that enclose as escapes: how wide they are depends on what stands before them", () => {
+    expect(printable("1\u20e3")).toBe("1\\u20e3");
+    expect(printable("1\ufe0f\u20e3")).toBe("1\\ufe0f\\u20e3");
+    expect(printable("a\u20dd\u0488")).toBe("a\\u20dd\\u0488");
+  });
+
+  test("is as wide as its pieces are together, wherever it is cut", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), fc.nat(), (text, where) => {
+        const shown = printable(text);
+        const graphemes = [...new Intl.Segmenter().segment(shown)].map(({ segment }) => segment);
+        const at = where % (graphemes.length + 1);
+        const [before, after] = [graphemes.slice(0, at).join(""), graphemes.slice(at).join("")];
+        expect(Bun.stringWidth(before) + Bun.stringWidth(after)).toBe(Bun.stringWidth(shown));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   test("of anything is one line without control or invisible characters, and is stable", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
