@@ -14,6 +14,7 @@ interface SchemaFields {
   readonly wrapped?: v.GenericSchema;
   readonly options?: readonly unknown[];
   readonly literal?: unknown;
+  readonly key?: v.GenericSchema;
   readonly value?: v.GenericSchema;
   readonly pipe?: readonly { readonly type: string; readonly requirement?: unknown }[];
 }
@@ -27,8 +28,9 @@ export function sampled(schema: v.GenericSchema, pick: Pick, text: Readonly<Reco
       return Object.fromEntries(Object.entries(fields.entries ?? {}).map(([name, inner]) => [name, of(inner, name)]));
     case "array":
       return Array.from({ length: 1 + pick(3) }, () => of(fields.item));
-    case "nullable":
     case "optional":
+      return pick(2) === 0 ? undefined : of(fields.wrapped);
+    case "nullable":
       return pick(2) === 0 ? null : of(fields.wrapped);
     case "variant":
     case "union":
@@ -37,12 +39,16 @@ export function sampled(schema: v.GenericSchema, pick: Pick, text: Readonly<Reco
       return chosen(fields.options ?? [], pick);
     case "literal":
       return fields.literal;
+    case "record":
+      return Object.fromEntries(Array.from({ length: pick(3) }, () => [String(of(fields.key)), of(fields.value)]));
+    case "instance":
+      return Buffer.from(String(chosen(text[""] ?? [""], pick)));
     case "boolean":
       return pick(2) === 0;
     case "number":
       return leastOf(fields) + pick(4);
     case "string":
-      return chosen(text[field] ?? text[""] ?? [""], pick);
+      return withinLimits(chosen(text[field] ?? text[""] ?? [""], pick), fields);
   }
   throw new Error(`a schema of type "${fields.type}" cannot be sampled yet`);
 }
@@ -96,6 +102,13 @@ function nested(depth: number): unknown {
   let value: unknown = 1;
   for (let left = depth; left > 0; left -= 1) value = left % 2 === 0 ? [value] : { a: value };
   return value;
+}
+
+function withinLimits(text: string, { pipe = [] }: SchemaFields): string {
+  const limit = (type: string): number => Number(pipe.find((action) => action.type === type)?.requirement ?? Number.POSITIVE_INFINITY);
+  // No character has more than three bytes for each of its UTF-16 units.
+  const most = Math.min(limit("max_length"), Math.floor(limit("max_bytes") / 3));
+  return text.length > most ? text.slice(0, most).toWellFormed() : text;
 }
 
 function leastOf(fields: SchemaFields): number {
