@@ -113,7 +113,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
   }),
   "supervisor-gone": (data) => ({
     message: `What watched over the run is gone${on(data)}, and left no status${detail(data)}. Most likely it was killed.`,
-    hint: "See its log for how far it came; end it with `j job rm JID`. Does KillUserProcesses there end all of a login? Then `loginctl enable-linger`.",
+    hint: "See its log for how far it came; end it with `j job rm JID`. Where KillUserProcesses is set, `loginctl enable-linger` keeps jobs.",
   }),
   "run-directory-gone": (data) => ({
     message: `The run directory ${quoted(data, "path", "of the job")} is gone${on(data)}: its status is lost.`,
