@@ -12,7 +12,7 @@ import { waitFor } from "../support/wait-for.ts";
 
 const seed = Number(process.env["EXPJOB_TEST_SEED"] ?? Date.now() % 2 ** 31);
 const sequences = Number(process.env["EXPJOB_TEST_SEQUENCES"] ?? 200);
-const STEPS = 9;
+const STEPS = 7;
 const CLASSES = ["red", "blue"] as const;
 
 /** mulberry32: small, and the same everywhere. */
