@@ -126,7 +126,7 @@ test(
         shown += 1;
         // One tab a line is the shell's own way to tell a word from what it means.
         const read = words[0] === "complete" ? output.replace(/^([^\t\n]*)\t/gm, "$1 ") : output;
-        for (const fault of faultsOf(read, { width: isListing ? width : null, column: column ?? null })) {
+        for (const fault of faultsOf(read, { width: isListing && !refusing ? width : null, column: column ?? null })) {
           faults.push(`${words.join(" ")} at ${width}: ${fault}`);
         }
       });

@@ -4,12 +4,13 @@
  * as it was.
  */
 import { createReadStream, type FSWatcher, watch } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, stat } from "node:fs/promises";
 import { createGunzip } from "node:zlib";
 import { isEnded, type Job, runOf, stepOf } from "../../core/job.ts";
 import { RequestError } from "../../protocol/error.ts";
 import type { Params, Result } from "../../protocol/methods.ts";
 import { COMPRESSED_SUFFIX } from "../job-logs.ts";
+import { openLog } from "../open-log.ts";
 import type { Handlers, StreamContext } from "../server/handler.ts";
 import { statusOf } from "../views/job.ts";
 import { expiredError } from "./expired-logs.ts";
@@ -147,7 +148,7 @@ function isOver({ state }: Job): boolean {
 /** null: it is not there, but its compressed form may be. */
 async function opened(services: Services, path: string, jid: number): Promise<FileHandle | null> {
   try {
-    return await open(path, "r");
+    return await openLog(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" && (await isThere(`${path}${COMPRESSED_SUFFIX}`))) return null;

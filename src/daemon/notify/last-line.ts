@@ -1,5 +1,6 @@
 /** The last line of a job's error log that says something. Reads the end of the file only, whatever its size. */
-import { open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { openLog } from "../open-log.ts";
 
 const TAIL_BYTES = 4_096;
 
@@ -21,9 +22,9 @@ export async function lastLine(path: string, guardBytes: number): Promise<string
 }
 
 async function readTail(path: string, bytes: number): Promise<{ readonly text: string; readonly isWhole: boolean } | null> {
-  let file: Awaited<ReturnType<typeof open>>;
+  let file: FileHandle;
   try {
-    file = await open(path, "r");
+    file = await openLog(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     // Expired, moved, or never written: the notice goes without it.

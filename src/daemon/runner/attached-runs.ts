@@ -8,19 +8,23 @@ import { hostBootId, isAlive, type ProcessIdentity } from "./process-identity.ts
 import { readExitCode } from "./run-directory.ts";
 
 const LIVENESS_CHECK_MS = 1_000;
+/** After its line the supervisor is gone in no time; one that stays did not write it, and the timer serves alone. */
+const LAST_LOOKS = 100;
+const LAST_LOOKS_EVERY_MS = 10;
 
 interface AttachedRun {
   readonly directory: string;
   readonly supervisor: ProcessIdentity;
   readonly watcher: FSWatcher | null;
   readonly over: () => void;
+  lastLooks: number;
 }
 
 export class AttachedRuns {
   readonly #runs = new Set<AttachedRun>();
   #timer: NodeJS.Timeout | null = null;
 
-  /** Resolves when the run has a status or its supervisor is gone. */
+  /** Resolves when the supervisor is gone. A status alone proves nothing: the job can write one too. */
   async over(directory: string, supervisor: ProcessIdentity): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const run: AttachedRun = {
@@ -28,6 +32,7 @@ export class AttachedRuns {
       supervisor,
       watcher: watchFolder(directory, () => this.#check(run, hostBootId())),
       over: resolve,
+      lastLooks: LAST_LOOKS,
     };
     this.#runs.add(run);
     this.#timer ??= setInterval(() => this.#checkAll(), LIVENESS_CHECK_MS).unref();
@@ -42,7 +47,12 @@ export class AttachedRuns {
 
   #check(run: AttachedRun, bootId: string): void {
     if (!this.#runs.has(run)) return;
-    if (isAlive(run.supervisor, bootId) && readExitCode(run.directory) === null) return;
+    if (isAlive(run.supervisor, bootId)) {
+      if (run.lastLooks === 0 || readExitCode(run.directory) === null) return;
+      run.lastLooks -= 1;
+      setTimeout(() => this.#check(run, bootId), LAST_LOOKS_EVERY_MS).unref();
+      return;
+    }
     this.#runs.delete(run);
     run.watcher?.close();
     if (this.#runs.size === 0 && this.#timer !== null) {

@@ -238,6 +238,8 @@ export class HostRuns {
     switch (state.kind) {
       case "exited": {
         const { exitCode, startedAt, at, identity } = state;
+        // The supervisor writes it last of all: while it lives, the line is the job's own doing.
+        if (identity !== null && isAlive(identity, this.#bootId)) return await this.#resume(seen, identity, startedAt ?? at);
         return { kind: "exited", exitCode, startedAt, at, ...this.#rebootSince(identity), ...(await syncedLog(log)) };
       }
       case "begun":

@@ -88,7 +88,7 @@ export class LogFile {
   }
 }
 
-/** Not O_APPEND, with which every write would go to the end. */
+/** Not O_APPEND, with which every write would go to the end; and a FIFO in its place must not hold us up. */
 function openForWriting(path: string, umask: number | null): number {
   try {
     const descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o666);
@@ -96,6 +96,6 @@ function openForWriting(path: string, umask: number | null): number {
     return descriptor;
   } catch (error) {
     if (errorCode(error) !== "EEXIST") throw error;
-    return openSync(path, constants.O_WRONLY);
+    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
   }
 }

@@ -9,8 +9,9 @@
  * holds a control character. Equal prefixes count once; the order of the first appearance is kept.
  */
 import { statSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { type Problem, problem } from "../../core/problem.ts";
+import { openLog } from "../open-log.ts";
 
 /** The whole line with its marker, without its newline. */
 export const RESULTS_LINE_BYTES_MAX = 4_096;
@@ -37,7 +38,7 @@ export async function scanResultsLines(path: string): Promise<ResultsLines> {
     // Most jobs print little or nothing: no buffer for that, and no way through the thread pool.
     const { size } = statSync(path);
     if (size === 0) return found.result();
-    file = await open(path, "r");
+    file = await openLog(path);
     await scan(file, found, Math.min(size, CHUNK_BYTES));
   } catch (error) {
     found.add(problem("results-unreadable", { path, message: error instanceof Error ? error.message : String(error) }));

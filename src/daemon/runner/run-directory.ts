@@ -3,7 +3,7 @@
  * executes it. The supervisor writes it (supervisor.ts is its specification); this file makes it, reads
  * it strictly, withdraws a run that nobody began, and removes it. A damaged one is reported, never fatal.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, statSync, writeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ProcessIdentity } from "./process-identity.ts";
@@ -31,6 +31,10 @@ export type RunDirectoryState =
     };
 
 const WITHDRAWN = "withdrawn end\n";
+/** More than any of its files has. */
+const RUN_FILE_BYTES_MAX = 256;
+/** Reads as none of the supervisor's lines. */
+const DAMAGED = "damaged\n";
 
 /** What a run directory's name tells. */
 export type RunDirectoryName = Pick<RunName, "jid" | "command" | "runId">;
@@ -149,14 +153,27 @@ function readPid(directory: string): PidFile {
   return identity === null ? { kind: "incomplete" } : { kind: "begun", identity, at: file.at };
 }
 
+/**
+ * A job can write in its run directory as we can: what is no plain file there, or long, is taken for damage. It must
+ * not hold us up (a FIFO) and is not followed (a link).
+ */
 function readRunFile(directory: string, name: "claim" | "pid" | "status"): { text: string; at: number } | null {
-  const path = join(directory, name);
+  let descriptor: number;
   try {
-    const text = readFileSync(path, "latin1");
-    return { text, at: Math.round(statSync(path).mtimeMs) };
+    descriptor = openSync(join(directory, name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return null;
+    if (errorCode(error) === "ELOOP") return { text: DAMAGED, at: Math.round(lstatSync(join(directory, name)).mtimeMs) };
     throw error;
+  }
+  try {
+    const status = fstatSync(descriptor);
+    const at = Math.round(status.mtimeMs);
+    if (!status.isFile()) return { text: DAMAGED, at };
+    const bytes = Buffer.alloc(RUN_FILE_BYTES_MAX);
+    return { text: bytes.toString("latin1", 0, readSync(descriptor, bytes)), at };
+  } finally {
+    closeSync(descriptor);
   }
 }
 

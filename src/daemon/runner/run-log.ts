@@ -2,12 +2,15 @@
  * The two log files of a run on this host: their folder, why they cannot be written, and the sync
  * before an end is reported. The supervisor creates and appends to them; nothing here changes a byte.
  */
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, constants, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Problem, problem } from "../../core/problem.ts";
+import { openLog } from "../open-log.ts";
 import { errorCode } from "./run-directory.ts";
 import type { RunLog } from "./runner.ts";
+
+/** A FIFO in its place must not hold us up. */
+const APPENDING = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
 /** Makes the folders of the logs, once each: what was made before is not looked at again. */
 export class LogFolders {
@@ -32,7 +35,7 @@ export class LogFolders {
 export function logProblem(log: RunLog): Problem | null {
   for (const path of [log.stdout, log.stderr]) {
     try {
-      closeSync(openSync(path, "a"));
+      closeSync(openSync(path, APPENDING));
     } catch (error) {
       return fileProblem("log-unwritable", path, error);
     }
@@ -56,7 +59,7 @@ export async function syncLog(log: RunLog): Promise<Problem | null> {
 async function syncFile(path: string): Promise<Problem | null> {
   try {
     if (Bun.file(path).size === 0) return null;
-    const file = await open(path, "r");
+    const file = await openLog(path);
     try {
       await file.datasync();
     } finally {

@@ -106,6 +106,7 @@ umask "$EXPJOB_SUPERVISOR_UMASK"
     exit 126
   )
   EXPJOB_SUPERVISOR_STATUS=$?
+  if [ -L status ] || { [ -e status ] && ! [ -f status ]; }; then exit 66; fi
   until echo "$EXPJOB_SUPERVISOR_STATUS end" >status; do
     [ -e claim ] || exit 66
     command -p sleep 1

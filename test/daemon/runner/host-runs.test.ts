@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { problem } from "../../../src/core/problem.ts";
 import { DriverRunner } from "../../../src/daemon/runner/driver.ts";
 import type { HostRunsOptions } from "../../../src/daemon/runner/host-runs.ts";
@@ -153,7 +153,8 @@ describe("runs on this host", () => {
 
   test("a run directory that cannot be read is a problem and not an exception", async () => {
     const request = bed.request(":");
-    mkdirSync(join(bed.under.runDirectory(request), "status"), { recursive: true });
+    mkdirSync(dirname(bed.under.runDirectory(request)), { recursive: true });
+    writeFileSync(bed.under.runDirectory(request), "");
     expect(await bed.runner.attach(request, request.log)).toMatchObject({ kind: "unreachable", problem: { code: "run-directory-failed" } });
     expect(await bed.runner.stop(request, "KILL")).toMatchObject({ kind: "unreachable" });
   });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -65,6 +66,18 @@ describe("a run directory", () => {
     expect(readRunDirectory(directory)).toMatchObject({ kind: "begun", damage: join(directory, "status") });
   });
 
+  test.each([
+    ["a FIFO", (path: string) => spawnSync("mkfifo", [path])],
+    ["a folder", (path: string) => mkdirSync(path)],
+    ["a link to a status", (path: string) => symlinkSync(join(holding({ status: "0 end\n" }), "status"), path)],
+    ["a link into nowhere", (path: string) => symlinkSync("/nonexistent/x", path)],
+    ["a gigabyte", (path: string) => truncateSync(writeEmpty(path), 2 ** 30)],
+  ])("takes %s in the place of a status for damage, at once", (_what, make) => {
+    const directory = holding({ claim: "", pid: `12 34 ${BOOT} end\n` });
+    make(join(directory, "status"));
+    expect(readRunDirectory(directory).kind).toBe("begun");
+  });
+
   test("status and pid count only as the supervisor writes them", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 255 }), (exitCode) =>
@@ -107,3 +120,8 @@ describe("a run directory", () => {
     expect(strangers.sort()).toEqual(["9.0.file", "notes"]);
   });
 });
+
+function writeEmpty(path: string): string {
+  writeFileSync(path, "");
+  return path;
+}
