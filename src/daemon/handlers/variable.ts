@@ -1,19 +1,30 @@
-/** What people ask of variables. The order of secrets file and journal is kept here: the value first, its name second. */
+/**
+ * What people ask of variables. The order of secrets file and journal is kept here: the value first, its name second; when
+ * a name goes, the other way round. Two changes at once would mix the two orders, so each waits for the one before it.
+ */
 import type { Handlers } from "../server/handler.ts";
 import type { Services } from "./services.ts";
 
 type VariableHandlers = Pick<Handlers, "variable.set" | "variable.list" | "variable.remove">;
 
 export function variableHandlers({ engine, secrets }: Services): VariableHandlers {
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <Result>(change: () => Promise<Result>): Promise<Result> => {
+    const changed = last.then(change);
+    // A failure is told to who asked for it; the next one begins anew.
+    last = changed.catch(() => undefined);
+    return changed;
+  };
   return {
-    "variable.set": async ({ name, value, secret }, { requestId }) => {
-      // Carried out before: what has been set since then stays.
-      if (engine.answerTo(requestId) !== null) return {};
-      if (secret) await setSecret({ engine, secrets }, { name, value, requestId });
-      else await engine.submit({ kind: "set-variable", name, value, secret }, requestId);
-      if (!secret) await secrets.remove(name);
-      return {};
-    },
+    "variable.set": ({ name, value, secret }, { requestId }) =>
+      inTurn(async () => {
+        // Carried out before: what has been set since then stays.
+        if (engine.answerTo(requestId) !== null) return {};
+        if (secret) await setSecret({ engine, secrets }, { name, value, requestId });
+        else await engine.submit({ kind: "set-variable", name, value, secret }, requestId);
+        if (!secret) await secrets.remove(name);
+        return {};
+      }),
     "variable.list": async () => {
       const variables = [...engine.state.variables.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
       return {
@@ -24,13 +35,14 @@ export function variableHandlers({ engine, secrets }: Services): VariableHandler
         })),
       };
     },
-    "variable.remove": async ({ names }, { requestId }) => {
-      if (engine.answerTo(requestId) !== null) return { missing: [] };
-      const missing = names.filter((name) => !engine.state.variables.has(name));
-      await engine.submit({ kind: "remove-variables", names }, requestId);
-      for (const name of names) await secrets.remove(name);
-      return { missing };
-    },
+    "variable.remove": ({ names }, { requestId }) =>
+      inTurn(async () => {
+        if (engine.answerTo(requestId) !== null) return { missing: [] };
+        const missing = names.filter((name) => !engine.state.variables.has(name));
+        await engine.submit({ kind: "remove-variables", names }, requestId);
+        for (const name of names) await secrets.remove(name);
+        return { missing };
+      }),
   };
 }
 

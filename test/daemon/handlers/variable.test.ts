@@ -44,6 +44,19 @@ describe("a secret variable", () => {
   });
 });
 
+test("changes at the same moment come one after the other: a secret that is named has its value", async () => {
+  await using desk = await Desk.open();
+  const set = (value: string, secret: boolean) => desk.call("variable.set", { name: "KEY", value, secret });
+  const remove = () => desk.call("variable.remove", { names: ["KEY"] });
+  const { secrets } = desk.daemon.store;
+  await Promise.all([set("a", true), remove(), set("b", true)]);
+  expect(secrets.get("KEY")).toBe("b");
+  await Promise.all([set("plain", false), set("c", true)]);
+  expect(secrets.get("KEY")).toBe("c");
+  await Promise.all([remove(), set("d", true), remove()]);
+  expect([secrets.get("KEY"), desk.daemon.engine.state.variables.size]).toEqual([undefined, 0]);
+});
+
 test("variable.remove says the same when it is asked again, also after a restart", async () => {
   const desk = await Desk.open();
   await desk.call("variable.set", { name: "A", value: "1", secret: false });

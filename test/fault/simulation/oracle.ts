@@ -69,6 +69,14 @@ export class Oracle {
     const [ours, theirs] = [textOf(this.state), textOf(store.state)];
     if (ours !== theirs) this.say(`what was recovered differs from what was written: ${firstDifference(ours, theirs)}`);
     this.state = store.state;
+    this.judgeSecrets(store);
+  }
+
+  /** A secret that has a name has a value: the value is written first, and goes last. */
+  judgeSecrets(store: Store): void {
+    for (const { name, kind } of this.state.variables.values()) {
+      if (kind === "secret" && store.secrets.get(name) === undefined) this.say(`D1: the secret ${name} has no value`);
+    }
   }
 
   /** A run begins on a host. */

@@ -9,6 +9,9 @@ import { stage } from "./stage.ts";
 const CLASSES = [DRIVER_CLASS, "far", "wide"] as const;
 export const ADDRS = ["n0", "n1", "f0", "f1", "f2"] as const;
 
+/** Of requests: see `something`. */
+const KINDS = 26;
+
 interface Request {
   readonly id: string;
   readonly method: MethodName;
@@ -30,10 +33,13 @@ export class People {
     private readonly note: (text: string) => void,
   ) {}
 
-  /** Anything. */
+  /** Anything; at times several of a kind at once, as scripts do. */
   askSomething(): void {
-    const [method, params] = this.something();
-    this.ask(method, params);
+    const { dice, time } = stage;
+    const kind = dice.below(KINDS);
+    for (let left = dice.chance(0.25) ? 2 + dice.below(3) : 1; left > 0; left--) {
+      time.after(dice.delayMs(0.01, 20), "world", () => this.ask(...this.something(kind)));
+    }
   }
 
   ask(method: MethodName, params: unknown, isStubborn = false): void {
@@ -89,7 +95,7 @@ export class People {
     } else this.open.delete(request);
   }
 
-  private something(): readonly [MethodName, unknown] {
+  private something(kind: number): readonly [MethodName, unknown] {
     const { dice } = stage;
     const className = dice.of(CLASSES);
     const cmd = dice.of(["work", "work {A}", "work {KEY}", "work 'x y'"] as const);
@@ -97,7 +103,7 @@ export class People {
     const timeout = dice.of([null, null, 60] as const);
     const common = { class: className, cmd, cp_results: dice.of([null, "/r"] as const), retry, timeout, notify: false };
     const addrs = [dice.of(ADDRS)];
-    switch (dice.below(26)) {
+    switch (kind) {
       case 0:
       case 1:
       case 2:
@@ -125,7 +131,7 @@ export class People {
       case 15:
         return ["variable.set", { name: "KEY", value: `v${dice.below(9)}`, secret: dice.chance(0.7) }];
       case 16:
-        return dice.chance(0.3) ? ["variable.remove", { names: ["KEY"] }] : ["machine.check", { addrs: [] }];
+        return dice.chance(0.5) ? ["variable.remove", { names: ["KEY"] }] : ["machine.check", { addrs: [] }];
       case 17:
       case 18:
         return ["job.cancel", { ids: this.ids(), forget: dice.chance(0.4) }];

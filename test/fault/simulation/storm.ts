@@ -131,6 +131,7 @@ export class Storm {
     const asked = [...Array(this.oracle.state.nextId).keys()];
     void daemon.book.get(asked).then((known) => this.oracle.settled(new Set(known.keys())));
     this.runUntil(stage.time.now + 60_000);
+    this.oracle.judgeSecrets(daemon.store);
     this.stopCleanly();
     // It is opened once more.
     this.runUntil(stage.time.now + 600_000);
