@@ -3,7 +3,7 @@
  * who talks to whom and nothing of why; serve.ts decides when it begins and ends.
  */
 import { randomBytes } from "node:crypto";
-import { statSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import type { ClassOptions, ServeOptions } from "../config/serve-options.ts";
 import { DEFAULT_LIMITS, type Fact, type Limits, type NewRun } from "../core/command.ts";
@@ -244,8 +244,7 @@ export class Daemon {
       return { log, errLog: `${log}${STDERR_SUFFIX}` };
     };
     const earlier = command === 0 ? [] : logPathsOf(job);
-    const isFree = ({ log, errLog }: ReturnType<typeof paths>): boolean =>
-      !earlier.includes(log) && [log, errLog].every((path) => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0);
+    const isFree = ({ log, errLog }: ReturnType<typeof paths>): boolean => !earlier.includes(log) && [log, errLog].every(isUnused);
     const names = [paths(""), ...(command === 0 ? [] : [paths(String(command + 1))])];
     const place = this.fleet.placeFor(machine, placeClass(state, job));
     const machineBootId = place.runner === "ssh" ? this.runs.lastBootIdOf(machine) : null;
@@ -330,4 +329,10 @@ function limitsOf(serve: ServeOptions): Limits {
 
 function backOffOf({ backoffSeconds, backoffSecondsMax }: ClassOptions): RetryLimits {
   return { backOffFirstMs: backoffSeconds * 1_000, backOffMaxMs: backoffSecondsMax * 1_000 };
+}
+
+/** Nothing is there, or an empty file of ours. A link or a FIFO may be of somebody who knows the next job's id. */
+function isUnused(path: string): boolean {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  return there === undefined || (there.isFile() && there.size === 0 && there.uid === process.geteuid?.());
 }

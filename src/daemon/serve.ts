@@ -150,6 +150,9 @@ function sayHello({ options, store, log, server }: Pick<Door, "options" | "store
   for (const file of [...options.identities, options.knownHosts, options.sshConfig]) {
     if (file !== null && !existsSync(file)) log.warn(`${file} is named for SSH and is not there`);
   }
+  if ((statSync(options.logDir).mode & 0o002) !== 0) {
+    log.warn(`${options.logDir} is writable by every user of this host, who can put links in the place of logs: chmod o-w`);
+  }
   log.info(`expjobserver ${VERSION} serves on ${formatAddress(server.address)}, process ${process.pid}`);
   log.info(`state: ${options.stateDir}; logs: ${options.logDir}; token: ${options.tokenFile}`);
   sayNotifications(options, log);

@@ -4,7 +4,8 @@
  * itself impossible to cancel, or reach beyond its own session.
  */
 import { expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { markedProcesses, TestDaemon } from "../support/daemon.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -102,6 +103,28 @@ test("a job that writes a status of its own keeps its machine until it has ended
   writeFileSync(go, "");
   expect(await daemon.ended(jid)).toMatchObject({ status: "failed", exit_code: 9 });
   expect((await daemon.ended(next)).status).toBe("done");
+}, 30_000);
+
+test("links and FIFOs that somebody has put in the place of the next logs are passed over, and a folder where others can is warned of", async () => {
+  await using daemon = await TestDaemon.prepare();
+  mkdirSync(daemon.logDir);
+  chmodSync(daemon.logDir, 0o777);
+  const victim = join(daemon.folder, "victim");
+  writeFileSync(victim, "precious\n");
+  symlinkSync(victim, join(daemon.logDir, "0-echo_hi"));
+  symlinkSync(join(daemon.folder, "not-there-yet"), join(daemon.logDir, "1-echo_hi"));
+  spawnSync("mkfifo", [join(daemon.logDir, "2-echo_hi")]);
+  symlinkSync("/dev/full", join(daemon.logDir, "3-echo_hi.err"));
+  await daemon.start();
+  expect(daemon.stderr).toContain("is writable by every user of this host");
+  await daemon.ok("machine", "add", "local", "x");
+  await daemon.ok("job", "add", "x", "echo hi", "-x", "4");
+  for (const jid of [0, 1, 2, 3]) {
+    const job = await daemon.ended(jid, 5);
+    expect({ jid, status: job.status, output: daemon.output(job) }).toEqual({ jid, status: "done", output: "hi\n" });
+  }
+  expect(readFileSync(victim, "utf8")).toBe("precious\n");
+  expect(existsSync(join(daemon.folder, "not-there-yet"))).toBe(false);
 }, 30_000);
 
 test("names of ours in a job's environment, shell or words change nothing of the server's, and what the job starts in a session of its own is its own", async () => {
