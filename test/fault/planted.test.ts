@@ -12,7 +12,7 @@ import { PLANTED_BUGS, type PlantedBug } from "./planted-bugs.ts";
 const root = resolve(import.meta.dir, "../..");
 /** Copies of the tree beside each other. */
 const LANES = 2;
-const LIMIT_MS = 300_000;
+const LIMIT_MS = 600_000;
 
 interface Verdict {
   readonly caught: boolean;

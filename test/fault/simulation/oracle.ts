@@ -50,7 +50,8 @@ export class Oracle {
         return sequence;
       } catch (error) {
         this.pending = this.pending.filter((entry) => entry !== events);
-        if (!(error instanceof StoreError && (error.code === "no-space" || error.code === "closed"))) this.doubtful.push(events);
+        const isCertain = error instanceof StoreError && (error.code === "no-space" || error.code === "closed");
+        if (!isCertain && events.length > 0) this.doubtful.push(events);
         throw error;
       }
     };
