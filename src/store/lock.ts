@@ -6,7 +6,7 @@
  * would let two processes lock two files of the same name.
  */
 import { dlopen, read } from "bun:ffi";
-import { closeSync, constants, fchmodSync, ftruncateSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fchmodSync, ftruncateSync, openSync, readFileSync, readSync } from "node:fs";
 import { writeFully } from "./durable-file.ts";
 import { asStoreError, StoreError } from "./store-error.ts";
 
@@ -14,13 +14,19 @@ const LOCK_EXCLUSIVE_NOW = 2 | 4;
 const EAGAIN = 11;
 const EINTR = 4;
 const PID_BYTES_MAX = 32;
+/** A second server ends within a second. */
+const DEAD_HOLDER_WAIT_MS = 600;
+const LOOK_AGAIN_MS = 10;
 
 export class DirectoryLock {
   private released = false;
 
   private constructor(private readonly descriptor: number) {}
 
-  /** @throws StoreError "locked" with the pid of the holder, at once: it never waits */
+  /**
+   * @throws StoreError "locked" with the pid of the holder, at once when that one lives. One that was killed may have
+   * left the lock to a process that it was just starting, until that executes its program: that is waited for.
+   */
   static take(file: string): DirectoryLock {
     let descriptor: number;
     try {
@@ -48,12 +54,25 @@ export class DirectoryLock {
 }
 
 function lockNow(descriptor: number, file: string): void {
-  for (;;) {
+  for (let waitedMs = 0; ; ) {
     const failure = flock(descriptor, LOCK_EXCLUSIVE_NOW);
     if (failure === null) return;
     if (failure === EINTR) continue;
-    if (failure === EAGAIN) throw new StoreError("locked", { file, pid: holderOf(descriptor) });
-    throw new StoreError("io", { file, system: `flock: errno ${failure}` });
+    if (failure !== EAGAIN) throw new StoreError("io", { file, system: `flock: errno ${failure}` });
+    const pid = holderOf(descriptor);
+    if (pid === 0 || isAlive(pid) || waitedMs >= DEAD_HOLDER_WAIT_MS) throw new StoreError("locked", { file, pid });
+    Bun.sleepSync(LOOK_AGAIN_MS);
+    waitedMs += LOOK_AGAIN_MS;
+  }
+}
+
+/** A zombie is dead: its files are closed. */
+function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(") ") + 2));
+  } catch {
+    return false;
   }
 }
 

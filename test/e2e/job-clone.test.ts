@@ -114,7 +114,7 @@ describe("job settimeout", () => {
     expect(daemon.output(await daemon.ended(jid))).toBe("whole\n");
     const refused = await daemon.j("job", "settimeout", "5", String(jid));
     expect(refused).toMatchObject({ code: 1, stdout: "" });
-    expect(refused.stderr).toContain(`Job ${jid} has ended already.`);
+    expect(refused.stderr).toContain(`Job ${jid} has ended: no timeout can stop it any more.`);
     const wrong = await daemon.j("job", "settimeout", "tomorrow", String(jid));
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toContain("which is no time");

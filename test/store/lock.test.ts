@@ -1,6 +1,6 @@
 /** The lock of the state directory: one holder, freed by any death, not kept by children. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DirectoryLock } from "../../src/store/lock.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -66,4 +66,24 @@ describe("the lock", () => {
       process.kill(child, "SIGKILL");
     }
   });
+
+  test.skipIf(Bun.which("flock") === null)(
+    "left for a moment by a dead holder to its child is waited for; by a living one it is not",
+    async () => {
+      using scratch = new Scratch();
+      const file = scratch.path("lock");
+      const dead = Bun.spawn(["true"]);
+      await dead.exited;
+      writeFileSync(file, `${dead.pid}\n`, { mode: 0o600 });
+      const child = Bun.spawn(["flock", file, "sh", "-c", "echo held; sleep 0.3"], { stdout: "pipe" });
+      await child.stdout.getReader().read();
+      DirectoryLock.take(file).release();
+      await child.exited;
+      writeFileSync(file, `${process.pid}\n`);
+      const other = Bun.spawn(["flock", file, "sh", "-c", "echo held; sleep 0.3"], { stdout: "pipe" });
+      await other.stdout.getReader().read();
+      expect(() => DirectoryLock.take(file)).toThrow("locked");
+      await other.exited;
+    },
+  );
 });

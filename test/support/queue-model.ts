@@ -108,7 +108,9 @@ export class QueueModel {
   }
 
   clone(jids: readonly number[], count: number, restart: boolean): Outcome {
-    const sources = [...new Set(jids)].sort((a, b) => a - b).flatMap((jid) => this.jobs.get(jid) ?? []);
+    const named = [...new Set(jids)].flatMap((jid) => this.jobs.get(jid) ?? []);
+    // What is stopped is the last attempt, and that is what is queued again: once, also when an earlier one is named too.
+    const sources = [...new Set(restart ? named.map((job) => this.lastAttemptOf(job)) : named)].sort((a, b) => a.jid - b.jid);
     if (restart) {
       for (const job of sources) {
         const live = this.liveOf(job);
@@ -117,7 +119,7 @@ export class QueueModel {
     }
     const made = sources.flatMap((job) => Array.from({ length: count }, () => this.create({ ...job, retryOf: null })));
     this.startWhatCan();
-    return { code: sources.length < new Set(jids).size ? 1 : 0, jids: made };
+    return { code: named.length < new Set(jids).size ? 1 : 0, jids: made };
   }
 
   setTimeout(jids: readonly number[], seconds: number): Outcome {
@@ -216,6 +218,11 @@ export class QueueModel {
       if (at.status === "waiting" || at.status === "held" || at.status === "running") return at;
     }
     return null;
+  }
+
+  private lastAttemptOf(job: ModelJob): ModelJob {
+    const next = job.retriedBy === null ? undefined : this.jobs.get(job.retriedBy);
+    return next === undefined ? job : this.lastAttemptOf(next);
   }
 
   private forget(jid: number): void {
