@@ -98,7 +98,9 @@ test(
       if (answer?.kind === "error") refused += 1;
       else console.log(`${name}: ${JSON.stringify(answer)}`);
     }
-    const silent = await Promise.all(Array.from({ length: 300 }, () => RawPeer.connect(daemon.port)));
+    // One beyond the limit may be reset before it even knows that it was connected.
+    const dialled = await Promise.allSettled(Array.from({ length: 300 }, () => RawPeer.connect(daemon.port)));
+    const silent = dialled.flatMap((dial) => (dial.status === "fulfilled" ? [dial.value] : []));
     expect((await daemon.j("ping")).code).toBe(0);
     honest.over = true;
     await asking;
