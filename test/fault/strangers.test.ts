@@ -162,7 +162,8 @@ test("a squatter on the port of a server that is down learns nothing that is wor
     );
     listener.stop(true);
     tried += answers.length;
-    expect({ name, codes: answers.map(({ code }) => code) }).toEqual({ name, codes: CALLS.map(() => 3) });
+    // No server there (3); or one that cannot prove that it knows the token, when what it echoed came as far as that (4).
+    expect({ name, codes: answers.filter(({ code }) => code !== 3 && code !== 4) }).toEqual({ name, codes: [] });
     expect({ name, shown: answers.map(({ stdout }) => stdout) }).toEqual({ name, shown: CALLS.map(() => "") });
     for (const { stderr } of answers) expect(stderr).not.toContain("\x1b");
     expect({ name, leaks: leaks(daemon, Buffer.concat(heard)) }).toEqual({ name, leaks: [] });

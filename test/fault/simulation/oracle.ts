@@ -89,6 +89,8 @@ export class Oracle {
     const former = this.byJob.get(jid) ?? [];
     const wrong = former.find((other) => other.request.command >= command || other.exitCode !== 0);
     if (wrong !== undefined) this.say(`S3: ${name} is another attempt; the former is ${wrong.phase} with ${wrong.exitCode}`);
+    // A person gave it up unproven and freed its machine: its start may still have been on its way.
+    if (this.excused.has(runId)) return;
     for (const other of alive) {
       if (other === execution || other.request.machine !== machine || this.excused.has(other.request.runId)) continue;
       this.say(`S5: ${name} began beside run ${other.request.runId} of job ${other.request.jid}`);
