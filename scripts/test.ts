@@ -4,7 +4,7 @@
  *   npm test                      everything except test/bench/ and *.long.test.ts
  *   npm test -- test/core e2e     only the files whose path contains one of the words; no gates
  *   npm test -- --long            the long fault forms as well
- *   npm test -- --jobs 1          one file at a time (default: 2)
+ *   npm test -- --jobs 1          one file at a time (default: 3: many of them wait for something most of the time)
  *
  * A gate and the build count as one test each. What went well is one line a file; what failed is shown whole.
  */
@@ -34,7 +34,7 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     args: process.argv.slice(2),
     allowPositionals: true,
-    options: { long: { type: "boolean", default: false }, jobs: { type: "string", default: "2" } },
+    options: { long: { type: "boolean", default: false }, jobs: { type: "string", default: "3" } },
   });
   const jobs = Number(values.jobs);
   if (!Number.isInteger(jobs) || jobs < 1) throw new Error(`--jobs takes a number from 1, not "${values.jobs}".`);
