@@ -6,6 +6,7 @@
  *   npm run test:fault -- --only storm      files whose name contains the word
  *   npm run test:fault -- --long --fresh    from the beginning
  *   npm run test:fault -- --counts storm=500,seeds=20000   other counts
+ *   npm run test:fault -- --jobs 1          one file at a time (default: 2)
  *
  * The figures of each file that is through are kept in dist/fault-<form>.jsonl.
  */
@@ -43,8 +44,11 @@ async function main(): Promise<number> {
       fresh: { type: "boolean", default: false },
       only: { type: "string", multiple: true, default: [] },
       counts: { type: "string", default: "" },
+      jobs: { type: "string", default: "2" },
     },
   });
+  const jobs = Number(values.jobs);
+  if (!Number.isInteger(jobs) || jobs < 1) throw new Error(`--jobs takes a number from 1, not "${values.jobs}".`);
   const form = values.long ? "long" : "short";
   const kept = join(root, "dist", `fault-${form}.jsonl`);
   mkdirSync(join(root, "dist"), { recursive: true });
@@ -53,10 +57,14 @@ async function main(): Promise<number> {
   const all = await faultFiles();
   const files = all.filter((file) => values.only.length === 0 || values.only.some((word) => file.includes(word)));
   const through = new Set(readKept(kept).map((line) => line.file));
-  for (const file of files) {
-    if (through.has(file)) console.log(`before  ${file}`);
-    else await runOne(file, { form, counts: values.counts, kept });
-  }
+  const queue = files.values();
+  const lane = async (): Promise<void> => {
+    for (const file of queue) {
+      if (through.has(file)) console.log(`before  ${file}`);
+      else await runOne(file, { form, counts: values.counts, kept });
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, lane));
   const lines = readKept(kept).filter((line) => files.includes(line.file));
   console.log(`\n${table(lines)}`);
   const failed = lines.reduce((sum, line) => sum + line.failed, 0);
