@@ -24,14 +24,18 @@ export interface Figure {
   readonly note?: string;
 }
 
-/** How often `name` is tried. `EXPJOB_FAULT_COUNTS=storm=50,seeds=10` overrides both forms. */
+/**
+ * How often `name` is tried. `EXPJOB_FAULT_COUNTS=storm=50,seeds=10` overrides both forms, as a whole: of a long form that
+ * runs in pieces (`EXPJOB_FAULT_PIECES`), each takes its share.
+ */
 export function count(name: string, forms: Forms): number {
   const wanted = (process.env["EXPJOB_FAULT_COUNTS"] ?? "")
     .split(",")
     .map((entry) => entry.split("="))
     .find(([key]) => key === name)?.[1];
-  if (wanted !== undefined && /^\d+$/.test(wanted)) return Number(wanted);
-  return isLongForm() ? forms.long : forms.short;
+  const whole = wanted !== undefined && /^\d+$/.test(wanted) ? Number(wanted) : isLongForm() ? forms.long : forms.short;
+  const pieces = Number(process.env["EXPJOB_FAULT_PIECES"] ?? "1");
+  return isLongForm() ? Math.ceil(whole / pieces) : whole;
 }
 
 export function isLongForm(): boolean {
