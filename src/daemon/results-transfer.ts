@@ -10,6 +10,7 @@ import { placeholderNames, substitute } from "../core/placeholders.ts";
 import { type Problem, problem } from "../core/problem.ts";
 import type { State } from "../core/state.ts";
 import { jobVariables, maskedValues } from "../core/variables.ts";
+import { RequestError } from "../protocol/error.ts";
 import { clearSources, notedMove, noteMove } from "./copier/clear-sources.ts";
 import { CopyProblem, canceled } from "./copier/copy-problem.ts";
 import type { CopyQueue, CopyShared } from "./copier/copy-queue.ts";
@@ -70,6 +71,8 @@ export class ResultsTransfer {
       return await this.takeEnded(job, request);
     } catch (error) {
       if (error instanceof CopyProblem) return { ...NOTHING, problems: [error.problem] };
+      // Forgotten meanwhile: what was copied is in its new place, and nothing was removed.
+      if (error instanceof RequestError) throw error;
       this.options.log.error(`taking the results of job ${job.jid}: ${faultOf(error)}`);
       return { ...NOTHING, problems: [problem("target-unwritable", { path: request.to, message: "the server failed inside" })] };
     }

@@ -48,6 +48,17 @@ describe("results and logs that are copied", () => {
     expect(readdirSync(join(to, ".expjobserver/incoming"))).toEqual([]);
   });
 
+  test("of a job that is forgotten meanwhile are whole in the old place, and the answer is that there is no such job", async () => {
+    await using scene = await Scene.open();
+    const jid = await scene.ended(FILES);
+    // Whoever records the move finds the job gone.
+    const taking = scene.take(jid, scene.path("new"), "move");
+    await scene.daemon.cancel(jid, true);
+    expect(await taking.catch((error: unknown) => error)).toMatchObject({ code: "no-such-job", data: { jid } });
+    expect(contents(scene.path("results"))).toEqual(FILES);
+    expect(scene.daemon.log.errors).toEqual([]);
+  });
+
   test("never overwrite: a differing file of a user, and of another job, is kept as NAME.~1~, and that job's record follows", async () => {
     await using scene = await Scene.open();
     const to = scene.path("new");

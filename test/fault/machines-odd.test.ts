@@ -96,7 +96,7 @@ test.skipIf(missing !== null)(
         const ledger = join(daemon.folder, "ledger");
         const command = `${ledgerLine(ledger, "start")}; uname -n; sleep 0.1; exit 5`;
         const { jids } = await daemon.json<{ jids: number[] }>("job", "add", "lab", command, "-x", String(sharedJobs));
-        await daemon.j("job", "wait", ...jids.map(String), "--timeout", "25s");
+        await daemon.j("job", "wait", ...jids.map(String), "--timeout", `${25 + sharedJobs / 5}s`);
         const jobs = await daemon.jobs(...jids);
         const places = readdirSync(join(home, ".local/state/expjobserver/runs")).toSorted();
         const starts = readLedger(ledger);
