@@ -57,7 +57,7 @@ export async function serve(options: ServeOptions, reread: () => Promise<ServeOp
     const store = await openStore(options.stateDir, {
       allowSnapshotFailure: options.allowSnapFail,
       allowNetworkFileSystem: options.allowNetworkFs,
-      highestIdInLogs: highestIdInLogs(options.logDir),
+      highestIdInLogs: () => highestIdInLogs(options.logDir),
       now: Date.now,
     });
     return await withStore({ options: noted, reread, words, store, caller, stop, signals });

@@ -18,7 +18,7 @@ export async function withStore<T>(
   const store = await openStore(options.stateDir, {
     allowSnapshotFailure: false,
     allowNetworkFileSystem: options.allowNetworkFs,
-    highestIdInLogs: -1,
+    highestIdInLogs: () => -1,
     now: Date.now,
   });
   try {

@@ -155,7 +155,7 @@ export class Assembly implements AsyncDisposable {
     const store = await openStore(join(folder, "state"), {
       allowSnapshotFailure: false,
       allowNetworkFileSystem: true,
-      highestIdInLogs: -1,
+      highestIdInLogs: () => -1,
       now: Date.now,
     });
     return new Assembly(folder, store, hosts, options);

@@ -27,7 +27,7 @@ class Lab implements AsyncDisposable {
     const store = await openStore(serve.stateDir, {
       allowSnapshotFailure: false,
       allowNetworkFileSystem: true,
-      highestIdInLogs: -1,
+      highestIdInLogs: () => -1,
       now: Date.now,
     });
     const daemon = new Daemon({

@@ -59,7 +59,7 @@ class Served implements AsyncDisposable {
     const store = await openStore(this.stateDir, {
       allowSnapshotFailure: false,
       allowNetworkFileSystem: true,
-      highestIdInLogs: -1,
+      highestIdInLogs: () => -1,
       now: Date.now,
     });
     expect(store.notes).toEqual([]);

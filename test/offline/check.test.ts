@@ -46,7 +46,7 @@ async function open() {
   return await openStore(scratch.path("state"), {
     allowSnapshotFailure: false,
     allowNetworkFileSystem: true,
-    highestIdInLogs: -1,
+    highestIdInLogs: () => -1,
     now: Date.now,
   });
 }

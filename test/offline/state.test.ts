@@ -180,7 +180,7 @@ async function open(folder: string) {
   return await openStore(scratch.path(folder), {
     allowSnapshotFailure: false,
     allowNetworkFileSystem: true,
-    highestIdInLogs: -1,
+    highestIdInLogs: () => -1,
     now: Date.now,
   });
 }

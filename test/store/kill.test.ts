@@ -22,7 +22,7 @@ async function checked(folder: string, acknowledged: number): Promise<number> {
   const store = await openStore(folder, {
     allowSnapshotFailure: false,
     allowNetworkFileSystem: true,
-    highestIdInLogs: -1,
+    highestIdInLogs: () => -1,
     now: Date.now,
   });
   try {

@@ -12,7 +12,7 @@ import { contents, jobDone, jobsAdded, numbered } from "./scratch.ts";
 const OPTIONS: OpenStoreOptions = {
   allowSnapshotFailure: false,
   allowNetworkFileSystem: true,
-  highestIdInLogs: -1,
+  highestIdInLogs: () => -1,
   now: () => Date.UTC(2026, 10, 22, 12),
 };
 const IGNORED = new Set(["lock"]);

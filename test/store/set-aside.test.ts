@@ -12,7 +12,7 @@ describe("--allow-snap-fail", () => {
     mkdirSync(scratch.path("runs", "0123456789abcdef", "41.0.abc"), { recursive: true });
     const before = contents(scratch.folder);
     for (const name of ["snapshot.toml", "snapshot.1.toml"]) writeFileSync(scratch.path(name), "no snapshot");
-    const session = await Session.open(scratch.folder, { allowSnapshotFailure: true, highestIdInLogs: 50 });
+    const session = await Session.open(scratch.folder, { allowSnapshotFailure: true, highestIdInLogs: () => 50 });
     const saved = "unreadable-20261122T120000Z";
     expect(session.store.notes).toMatchObject([{ code: "state-set-aside", data: { saved: scratch.path(saved), nextId: 1000 } }]);
     expect(session.state).toMatchObject({ nextId: 1000, jobs: { size: 0 } });

@@ -14,7 +14,7 @@ const [folder = "", rounds = "0"] = process.argv.slice(2);
 const store = await openStore(folder, {
   allowSnapshotFailure: false,
   allowNetworkFileSystem: true,
-  highestIdInLogs: -1,
+  highestIdInLogs: () => -1,
   now: Date.now,
 });
 let state = store.state;

@@ -11,15 +11,21 @@
  * parses. `format = N` on a line of its own before the first table, and the footer, stay as they are in every
  * later format, so that an older release can tell a newer file from a bad one.
  */
+import { closeSync, constants, openSync, readSync, statSync } from "node:fs";
 import { parse } from "smol-toml";
 import { Replacement } from "../durable-file.ts";
 import { StoreError } from "../store-error.ts";
 
 const FOOTER = /^# end: sequence = (\d+), jobs = (\d+), sha256 = ([0-9a-f]{64})\n$/;
 const FORMAT_LINE = /^format = (\d+)$/m;
+const NO_FOOTER = "the last line is not the footer: the file was cut or edited";
+const OTHER_CONTENT = "the content does not agree with the sha256 in the footer";
 /** How much is made before it is written, in time and in text: then others get their turn. */
 const SLICE_MS = 5;
 const CHUNK_CHARACTERS = 256 * 1024;
+/** Longer than any footer. */
+const FOOTER_BYTES_MAX = 512;
+const CHECK_BYTES = 1024 * 1024;
 
 export interface Footer {
   readonly sequence: number;
@@ -31,18 +37,81 @@ export type DocumentReading =
   | { readonly kind: "newer"; readonly format: number }
   | { readonly kind: "bad"; readonly offset: number; readonly reason: string };
 
+/** The text of a whole file, which its footer vouches for. */
+export interface DocumentText {
+  readonly kind: "text";
+  readonly text: string;
+  readonly footer: Footer;
+}
+
+export type BadDocument = Exclude<DocumentReading, { readonly kind: "document" }>;
+
 /** Reads a whole file. @param format the newest that the caller knows */
 export function readDocument(bytes: Buffer, format: number): DocumentReading {
+  const whole = readDocumentText(bytes, format);
+  if (whole.kind !== "text") return whole;
+  const content = parseToml(whole.text);
+  return content.kind === "bad" ? content : { kind: "document", content: content.tables, footer: whole.footer };
+}
+
+/** Reads a whole file that is taken apart by its reader. @param format the newest that the caller knows */
+export function readDocumentText(bytes: Buffer, format: number): DocumentText | BadDocument {
   const start = bytes.lastIndexOf("\n", bytes.length - 2) + 1;
   const footer = FOOTER.exec(bytes.toString("utf8", start));
-  if (footer === null) return { kind: "bad", offset: start, reason: "the last line is not the footer: the file was cut or edited" };
+  if (footer === null) return { kind: "bad", offset: start, reason: NO_FOOTER };
   const sha256 = new Bun.CryptoHasher("sha256").update(bytes.subarray(0, start)).digest("hex");
-  if (sha256 !== footer[3]) return { kind: "bad", offset: start, reason: "the content does not agree with the sha256 in the footer" };
+  if (sha256 !== footer[3]) return { kind: "bad", offset: start, reason: OTHER_CONTENT };
   const text = bytes.toString("utf8", 0, start);
-  const found = Number(FORMAT_LINE.exec(text)?.[1] ?? Number.NaN);
+  const found = formatOf(text);
   if (found > format) return { kind: "newer", format: found };
+  return { kind: "text", text, footer: { sequence: Number(footer[1]), jobs: Number(footer[2]) } };
+}
+
+/** Whether a file is whole, by its footer alone: what is in it is not looked at, and never in memory together. */
+export function checkDocument(path: string, format: number): { readonly kind: "whole" } | BadDocument {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    return { kind: "document", content: parse(text), footer: { sequence: Number(footer[1]), jobs: Number(footer[2]) } };
+    const { size } = statSync(path);
+    const end = readAt(descriptor, Math.max(0, size - FOOTER_BYTES_MAX), FOOTER_BYTES_MAX);
+    const line = end.subarray(end.lastIndexOf("\n", end.length - 2) + 1);
+    const offset = size - line.length;
+    const footer = FOOTER.exec(line.toString("utf8"));
+    if (footer === null) return { kind: "bad", offset, reason: NO_FOOTER };
+    const hash = new Bun.CryptoHasher("sha256");
+    let found = Number.NaN;
+    for (let at = 0; at < offset; at += CHECK_BYTES) {
+      const chunk = readAt(descriptor, at, Math.min(CHECK_BYTES, offset - at));
+      hash.update(chunk);
+      if (at === 0) found = formatOf(chunk.toString("utf8"));
+    }
+    if (hash.digest("hex") !== footer[3]) return { kind: "bad", offset, reason: OTHER_CONTENT };
+    return found > format ? { kind: "newer", format: found } : { kind: "whole" };
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readAt(descriptor: number, position: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  let done = 0;
+  while (done < length) {
+    const read = readSync(descriptor, bytes, done, length - done, position + done);
+    if (read === 0) break;
+    done += read;
+  }
+  return bytes.subarray(0, done);
+}
+
+function formatOf(text: string): number {
+  return Number(FORMAT_LINE.exec(text)?.[1] ?? Number.NaN);
+}
+
+/** TOML that is known to be as it was written; what is not TOML was written by somebody else. */
+export function parseToml(
+  text: string,
+): { readonly kind: "tables"; readonly tables: Readonly<Record<string, unknown>> } | Extract<BadDocument, { readonly kind: "bad" }> {
+  try {
+    return { kind: "tables", tables: parse(text) };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     return { kind: "bad", offset: 0, reason: `not TOML: ${firstLine(error.message)}` };
@@ -106,7 +175,7 @@ function footerLine({ sequence, jobs }: Footer, hash: Bun.CryptoHasher): string 
 }
 
 /** A bad document as the error that refuses it. */
-export function refused(file: string, reading: Exclude<DocumentReading, { readonly kind: "document" }>): StoreError {
+export function refused(file: string, reading: BadDocument): StoreError {
   switch (reading.kind) {
     case "newer":
       return new StoreError("newer-format", { file, format: reading.format });

@@ -10,7 +10,7 @@ import type { State } from "../../core/state.ts";
 import { syncFolder } from "../durable-file.ts";
 import type { StorePaths } from "../paths.ts";
 import { asStoreError, StoreError, systemCode } from "../store-error.ts";
-import { readDocument, writeDocument } from "./document.ts";
+import { checkDocument, readDocument, writeDocument } from "./document.ts";
 import { decodeState, encodeState, SNAPSHOT_FORMAT } from "./state-codec.ts";
 
 export interface Snapshot {
@@ -43,6 +43,21 @@ export function readSnapshot(file: string): SnapshotReading {
       if (reading.kind === "bad") return { kind: "bad", offset: 0, reason: reading.reason };
       return { kind: "good", snapshot: { state: reading.state, sequence: document.footer.sequence } };
     }
+  }
+}
+
+/**
+ * Whether a snapshot that is not needed now could be read: its footer vouches for it, its content is not decoded.
+ * @throws StoreError as readSnapshot does
+ */
+export function checkSnapshot(file: string): { readonly kind: "missing" | "whole" } | Extract<SnapshotReading, { readonly kind: "bad" }> {
+  try {
+    const reading = checkDocument(file, SNAPSHOT_FORMAT);
+    if (reading.kind === "newer") throw new StoreError("newer-format", { file, format: reading.format });
+    return reading;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return { kind: "missing" };
+    throw asStoreError(error, file);
   }
 }
 

@@ -46,7 +46,7 @@ export function runScenario(name: string, seed: number): string | null {
 }
 
 function opened(): Promise<Store> {
-  return openStore("/sim/state", { allowSnapshotFailure: false, allowNetworkFileSystem: false, highestIdInLogs: -1, now: Date.now });
+  return openStore("/sim/state", { allowSnapshotFailure: false, allowNetworkFileSystem: false, highestIdInLogs: () => -1, now: Date.now });
 }
 
 function died(how: "kill" | "power"): void {

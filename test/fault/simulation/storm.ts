@@ -157,7 +157,7 @@ export class Storm {
     const opening = openStore("/sim/state", {
       allowSnapshotFailure: false,
       allowNetworkFileSystem: false,
-      highestIdInLogs: -1,
+      highestIdInLogs: () => -1,
       now: Date.now,
     });
     opening.then(
