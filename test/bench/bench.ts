@@ -1,8 +1,7 @@
 /**
  * `npm run bench [NAME…]`: measures the executable, each figure against a floor or a peer in the same run.
  *
- *   bench.ts [--quick] [--json] [--binary EXECUTABLE] [--against EXECUTABLE]
- *            [start-up | jobs | submit | copy | memory | turnaround | ssh]…
+ *   bench.ts [--quick] [--json] [--binary EXECUTABLE] [--against EXECUTABLE] [NAME]…
  *
  * --quick takes each figure once and small, to see that the bench works. --against puts another build of ours in the
  * place of every peer: before and after a change, in one run; --binary measures that build, not the sources as they are.
@@ -11,11 +10,17 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { buildTestBinary } from "../support/binary.ts";
-import { takeCopies } from "./copies.ts";
-import { type Contestants, type Figure, type Row, takeFigure } from "./measure.ts";
+import { copyFigures } from "./copies.ts";
+import { followFigures } from "./follow.ts";
+import { idleFigures } from "./idle.ts";
+import { matrixListingFigures } from "./matrix-listing.ts";
+import { type Figure, type Row, takeFigure } from "./measure.ts";
 import { memoryFigures } from "./memory.ts";
-import { localJobFigures, sshJobFigures } from "./no-op-jobs.ts";
-import { renderTable, surroundings } from "./report.ts";
+import { localJobFigures } from "./no-op-jobs.ts";
+import { pastFigures, startFigures } from "./past-jobs.ts";
+import { renderNotes, renderTable, surroundings } from "./report.ts";
+import { snapshotFigures } from "./snapshot.ts";
+import { sshJobFigures } from "./ssh-jobs.ts";
 import { startUpFigures } from "./start-up.ts";
 import { submissionFigures } from "./submissions.ts";
 import { turnaroundFigures } from "./turnaround.ts";
@@ -24,28 +29,24 @@ interface Size {
   readonly quick: boolean;
 }
 
-/** null: something that it needs is not installed. */
-type Bench = (contestants: Contestants, size: Size) => Promise<readonly Row[] | null>;
+/** null: there is no sshd here. */
+type Bench = (size: Size) => readonly Figure[] | null;
 
 const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
-  ["start-up", figures("start-up", startUpFigures)],
-  ["jobs", figures("jobs", localJobFigures)],
-  ["submit", figures("submit", submissionFigures)],
-  ["copy", (contestants, size) => (contestants.against === null ? takeCopies(size) : Promise.resolve([]))],
-  ["memory", figures("memory", memoryFigures)],
-  ["turnaround", figures("turnaround", turnaroundFigures)],
-  ["ssh", figures("ssh", sshJobFigures)],
+  ["start-up", startUpFigures],
+  ["matrix", matrixListingFigures],
+  ["jobs", localJobFigures],
+  ["turnaround", turnaroundFigures],
+  ["ssh", sshJobFigures],
+  ["submit", submissionFigures],
+  ["past", pastFigures],
+  ["start", startFigures],
+  ["memory", memoryFigures],
+  ["idle", idleFigures],
+  ["copy", copyFigures],
+  ["follow", followFigures],
+  ["snapshot", snapshotFigures],
 ]);
-
-function figures(name: string, list: (size: Size) => readonly Figure[] | null): Bench {
-  return async (contestants, size) => {
-    const wanted = list(size);
-    if (wanted === null) return null;
-    const rows: Row[] = [];
-    for (const figure of wanted) rows.push(...(await takeFigure(name, figure, contestants)));
-    return rows;
-  };
-}
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -70,16 +71,16 @@ async function main(): Promise<number> {
   const rows: Row[] = [];
   for (const name of positionals.length === 0 ? BENCHES.keys() : positionals) {
     console.error(`bench ${name} …`);
-    const taken = await BENCHES.get(name)?.(contestants, values);
-    if (taken === null) console.error(`bench ${name}: SKIPPED, sshd or rsync is not installed`);
-    rows.push(...(taken ?? []));
+    const wanted = BENCHES.get(name)?.(values);
+    if (wanted === null) console.error(`bench ${name}: SKIPPED, sshd or rsync is not installed`);
+    for (const figure of wanted ?? []) rows.push(...(await takeFigure(name, figure, contestants)));
   }
   const about = surroundings();
   if (values.json) console.log(JSON.stringify({ ...about, rows }, null, 2));
-  else
-    console.log(
-      `${renderTable(rows)}\n\n${about.date}, ${about.cores} x ${about.cpu}, Linux ${about.kernel}, Bun ${about.bun}; median (quartiles)`,
-    );
+  else {
+    const machine = `${about.date}, ${about.cores} x ${about.cpu}, Linux ${about.kernel}, Bun ${about.bun}; load ${about.load}; median (quartiles)`;
+    console.log([renderTable(rows), renderNotes(rows), machine].filter((part) => part !== "").join("\n\n"));
+  }
   return 0;
 }
 

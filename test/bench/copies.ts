@@ -1,33 +1,143 @@
-/** The copier's bench (copy.ts) as a figure like the others: ours and rsync, over the same sshd, in turn. */
+/**
+ * Copies of results against rsync over the same sshd, both over a connection that stands. Ours is from the end of the job
+ * to the answer that it is done: by then all files are verified by sha256 and synced; rsync's are neither.
+ */
+import { randomFillSync } from "node:crypto";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestBinary } from "../support/binary.ts";
+import { startMachines, type TestMachines } from "../support/daemon.ts";
 import { sshdAvailable } from "../support/sshd.ts";
-import { benchCopy, type CopyBenchOptions, type CopyBenchResult } from "./copy.ts";
-import { type Row, summarize } from "./measure.ts";
+import { type Absent, type Figure, type Subject, timed } from "./measure.ts";
+import { programOrAbsent } from "./peers/install.ts";
+import { BenchServer, PLAIN } from "./server.ts";
+import { spawned } from "./start-up.ts";
 
-const FULL: CopyBenchOptions = { largeFileBytes: 1024 ** 3, smallFileCount: 10_000, smallFileBytes: 4_096, rounds: 1 };
-const QUICK: CopyBenchOptions = { largeFileBytes: 1024 ** 2, smallFileCount: 20, smallFileBytes: 4_096, rounds: 1 };
-const ROUNDS = 3;
+const SMALL_BYTES = 4_096;
 
-/** null: sshd or rsync is not installed. */
-export async function takeCopies({ quick }: { readonly quick: boolean }): Promise<readonly Row[] | null> {
-  if (!sshdAvailable() || Bun.which("rsync") === null) return null;
-  const sizes = quick ? [QUICK] : [FULL, { ...FULL, largeFileBytes: 1024 ** 2, smallFileCount: 5_000 }];
-  const taken = new Map<string, CopyBenchResult[]>();
-  for (let round = 0; round < (quick ? 1 : ROUNDS); round += 1) {
-    for (const size of sizes) {
-      for (const result of (await benchCopy(size)) ?? []) taken.set(result.what, [...(taken.get(result.what) ?? []), result]);
-    }
-  }
-  return [...taken.values()].map(rowOf);
+interface Load {
+  readonly what: string;
+  readonly rounds: number;
+  /** Makes it in a folder that is there. */
+  write(folder: string): void;
 }
 
-function rowOf(results: readonly CopyBenchResult[]): Row {
-  return {
-    bench: "copy",
-    what: `copy of ${results[0]?.what ?? ""}`,
-    unit: "ms",
-    ours: summarize(results.map((result) => result.ours)),
-    peer: { name: "rsync", sample: summarize(results.map((result) => result.rsync)) },
-    ratio: summarize(results.map((result) => result.ours / result.rsync)),
-    target: { kind: "ratio-at-most", value: 1 },
+/** null: there is no sshd here. */
+export function copyFigures({ quick }: { readonly quick: boolean }): readonly Figure[] | null {
+  if (!sshdAvailable()) return null;
+  return loads(quick).map((load) => ({
+    parts: [{ what: `copy of ${load.what}`, unit: "ms", target: { kind: "ratio-at-most", value: 1 } }],
+    rounds: quick ? 1 : load.rounds,
+    usesBinary: true,
+    ours: (binary) => copiedResults(binary, load),
+    peer: () => rsync(load),
+  }));
+}
+
+function loads(quick: boolean): readonly Load[] {
+  const [mebibytes, files, folders] = quick ? [1, 20, 2] : [1_024, 10_000, 100];
+  const small = (folder: string, count: number): void => {
+    for (let index = 0; index < count; index += 1) writeRandom(join(folder, `file-${index}`), SMALL_BYTES);
   };
+  return [
+    { what: `one file of ${mebibytes} MiB`, rounds: 3, write: (folder) => writeRandom(join(folder, "large"), mebibytes * 1_048_576) },
+    { what: `${files} files of ${SMALL_BYTES} bytes`, rounds: 5, write: (folder) => small(folder, files) },
+    {
+      what: `${folders} folders of ${folders} files of ${SMALL_BYTES} bytes`,
+      rounds: 5,
+      write: (folder) => {
+        for (let index = 0; index < folders; index += 1) {
+          mkdirSync(join(folder, `folder-${index}`));
+          small(join(folder, `folder-${index}`), folders);
+        }
+      },
+    },
+  ];
+}
+
+async function copiedResults(binary: TestBinary, load: Load): Promise<Subject> {
+  const source = new Source(load);
+  const machines = await startMachines(1);
+  const server = await BenchServer.start(binary, { machines: machines.all });
+  await server.addMachines("copied", machines.addresses);
+  await server.drained(await server.add("copied", "true"));
+  let round = 0;
+  return {
+    name: "expjobserver",
+    how: "from the end of the job, by its own clock, to the answer of `job wait`; verified and synced",
+    once: async () => {
+      round += 1;
+      const stamp = join(source.folder, `stamp${round}`);
+      const cmd = `echo 'RESULTS: ${source.data}'; exec date +%s%N >'${stamp}'`;
+      const to = join(source.folder, `ours-${round}`);
+      const { first } = await server.client.call("job.add", { ...PLAIN, class: "copied", cmd, count: 1, cp_results: to });
+      const status = await server.ended(first);
+      const now = performance.timeOrigin + performance.now();
+      if (status !== "done") throw new Error(`the copy ended as ${status}`);
+      return [now - Number(readFileSync(stamp, "utf8")) / 1e6];
+    },
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]();
+      await machines[Symbol.asyncDispose]();
+      source.remove();
+    },
+  };
+}
+
+async function rsync(load: Load): Promise<Subject | Absent> {
+  const program = await programOrAbsent("rsync", { name: "rsync", apt: "rsync" });
+  if (typeof program !== "string") return program;
+  const source = new Source(load);
+  const machines = await startMachines(1);
+  const environment = { PATH: process.env["PATH"] ?? "" };
+  const shell = `${sshOf(machines)} -S '${join(source.folder, "master")}'`;
+  await spawned(["sh", "-c", `${shell} -M -N -f ${machines.at(0).address}`], { cwd: "/", env: environment });
+  let round = 0;
+  return {
+    name: "rsync -a",
+    how: "over the same sshd and a ControlMaster connection that was open before; nothing verified, nothing synced",
+    once: async () => {
+      round += 1;
+      const target = join(source.folder, `rsync-${round}`);
+      mkdirSync(target);
+      const words = [program, "-a", "-e", shell, `${machines.at(0).address}:${source.data}`, target];
+      return [await timed(() => spawned(words, { cwd: "/", env: environment }))];
+    },
+    [Symbol.asyncDispose]: async () => {
+      await machines[Symbol.asyncDispose]();
+      source.remove();
+    },
+  };
+}
+
+function sshOf(machines: TestMachines): string {
+  const { client, port } = machines.at(0);
+  return `ssh -F ${client.configFile} -p ${port}`;
+}
+
+/**
+ * What is copied, and every copy of it. All are removed at the end: for some seconds after many files were removed, ext4
+ * looks long for each new inode (2 s for 10,000, against 0.1 s), and whoever comes next pays for it.
+ */
+class Source {
+  readonly folder = mkdtempSync(join(tmpdir(), "expjob-bench-copy-"));
+  readonly data = join(this.folder, "data");
+
+  constructor(load: Load) {
+    mkdirSync(this.data);
+    load.write(this.data);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function writeRandom(path: string, bytes: number): void {
+  const piece = Buffer.alloc(Math.min(bytes, 1_048_576));
+  if (bytes <= piece.length) return writeFileSync(path, randomFillSync(piece));
+  const fd = openSync(path, "w");
+  for (let at = 0; at < bytes; at += piece.length) writeSync(fd, randomFillSync(piece), 0, Math.min(piece.length, bytes - at));
+  closeSync(fd);
 }

@@ -4,7 +4,7 @@
  */
 import type { TestBinary } from "../support/binary.ts";
 
-export type Unit = "ms" | "per second" | "MB";
+export type Unit = "ms" | "per second" | "MB" | "%";
 
 /** What is to be reached; `ratio` is ours by the peer's. */
 export type Target = { readonly kind: "ratio-at-most" | "ratio-at-least" | "at-most"; readonly value: number };
@@ -19,8 +19,16 @@ export interface Part {
 /** Something that can be done again and again, and says how long it took or how much it got. */
 export interface Subject extends AsyncDisposable {
   readonly name: string;
+  /** How it was driven, where its name does not say it: a line under the table. */
+  readonly how?: string;
   /** As many numbers as the figure has parts; null where it has nothing to say. */
   once(): Promise<readonly (number | null)[]>;
+}
+
+/** A peer that cannot be measured here, and why. */
+export interface Absent {
+  readonly name: string;
+  readonly absent: string;
 }
 
 export interface Figure {
@@ -30,7 +38,7 @@ export interface Figure {
   readonly usesBinary: boolean;
   ours(binary: TestBinary): Promise<Subject>;
   /** A floor or another program. null: there is none. */
-  readonly peer: ((binary: TestBinary) => Promise<Subject>) | null;
+  readonly peer: ((binary: TestBinary) => Promise<Subject | Absent>) | null;
 }
 
 /** Median, quartiles and number of what was measured. */
@@ -45,8 +53,9 @@ export interface Row {
   readonly bench: string;
   readonly what: string;
   readonly unit: Unit;
-  readonly ours: Sample;
-  readonly peer: { readonly name: string; readonly sample: Sample } | null;
+  /** null: not measured, because the peer is not here. */
+  readonly ours: Sample | null;
+  readonly peer: { readonly name: string; readonly how: string | null; readonly sample: Sample } | Absent | null;
   /** Ours by the peer's, of each pair. */
   readonly ratio: Sample | null;
   readonly target: Target | null;
@@ -60,12 +69,17 @@ export interface Contestants {
 
 export async function takeFigure(bench: string, figure: Figure, { binary, against }: Contestants): Promise<readonly Row[]> {
   if (against !== null && !figure.usesBinary) return [];
-  await using ours = await figure.ours(binary);
   const makePeer = against === null ? figure.peer : () => figure.ours(against);
-  if (makePeer === null) return rowsOf(bench, figure, { pairs: await series(ours, figure.rounds), peerName: null });
-  await using peer = await makePeer(binary);
+  if (makePeer === null) {
+    await using alone = await figure.ours(binary);
+    return rowsOf(bench, figure, { pairs: await series(alone, figure.rounds), peer: null });
+  }
+  const made = await makePeer(binary);
+  if ("absent" in made) return rowsOf(bench, figure, { pairs: [], peer: made });
+  await using peer = made;
+  await using ours = await figure.ours(binary);
   const pairs = await inTurn(ours, peer, figure.rounds);
-  return rowsOf(bench, figure, { pairs, peerName: against === null ? peer.name : "the other build" });
+  return rowsOf(bench, figure, { pairs, peer: against === null ? peer : { name: "the other build" } });
 }
 
 /** A subject without anything to clean up. */
@@ -117,21 +131,31 @@ async function series(ours: Subject, rounds: number): Promise<readonly Pair[]> {
   return pairs;
 }
 
-function rowsOf(bench: string, figure: Figure, taken: { pairs: readonly Pair[]; peerName: string | null }): readonly Row[] {
+interface Taken {
+  readonly pairs: readonly Pair[];
+  readonly peer: Pick<Subject, "name" | "how"> | Absent | null;
+}
+
+function rowsOf(bench: string, figure: Figure, { pairs, peer }: Taken): readonly Row[] {
   return figure.parts.map(({ what, unit, target }, index) => {
-    const ours = taken.pairs.flatMap((pair) => pair.ours[index] ?? []);
-    const peer = taken.pairs.flatMap((pair) => pair.peer?.[index] ?? []);
-    const ratios = taken.pairs.flatMap((pair) => ratio(pair.ours[index], pair.peer?.[index]) ?? []);
+    const ours = pairs.flatMap((pair) => pair.ours[index] ?? []);
+    const theirs = pairs.flatMap((pair) => pair.peer?.[index] ?? []);
+    const ratios = pairs.flatMap((pair) => ratio(pair.ours[index], pair.peer?.[index]) ?? []);
     return {
       bench,
       what,
       unit,
-      ours: summarize(ours),
-      peer: taken.peerName === null || peer.length === 0 ? null : { name: taken.peerName, sample: summarize(peer) },
+      ours: ours.length === 0 ? null : summarize(ours),
+      peer: shownPeer(peer, theirs),
       ratio: ratios.length === 0 ? null : summarize(ratios),
       target: target ?? null,
     };
   });
+}
+
+function shownPeer(peer: Taken["peer"], numbers: readonly number[]): Row["peer"] {
+  if (peer === null || "absent" in peer) return peer;
+  return numbers.length === 0 ? null : { name: peer.name, how: peer.how ?? null, sample: summarize(numbers) };
 }
 
 function ratio(ours: number | null | undefined, peer: number | null | undefined): number | null {

@@ -1,12 +1,15 @@
 /** Resident memory of a server that has nothing to do, MB: what a person sees in `top`. */
 import type { TestBinary } from "../support/binary.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { EmptyProgram } from "./floor.ts";
 import { type Figure, plainSubject, type Subject } from "./measure.ts";
+import { childrenOf, memoryShareMb, nameOf } from "./processes.ts";
 import { BenchServer, residentMb } from "./server.ts";
 
 export function memoryFigures({ quick }: { readonly quick: boolean }): readonly Figure[] {
   const past = quick ? 100 : 10_000;
   const queued = quick ? 100 : 100_000;
+  const running = quick ? 10 : 1_000;
   return [
     {
       parts: [
@@ -19,6 +22,16 @@ export function memoryFigures({ quick }: { readonly quick: boolean }): readonly 
       usesBinary: true,
       ours: (binary) => Promise.resolve(idleServer(binary, { past, queued })),
       peer: idleProgram,
+    },
+    {
+      parts: [
+        { what: `${running} running local jobs: the server`, unit: "MB", target: { kind: "at-most", value: 80 } },
+        { what: `${running} running local jobs: each job with its supervisor`, unit: "MB", target: { kind: "at-most", value: 2 } },
+      ],
+      rounds: quick ? 1 : 2,
+      usesBinary: true,
+      ours: (binary) => Promise.resolve(busyServer(binary, running)),
+      peer: () => Promise.resolve(sleepers(running)),
     },
   ];
 }
@@ -36,6 +49,39 @@ function idleServer(binary: TestBinary, { past, queued }: { past: number; queued
     const withQueue = server.residentMb;
     await server.restart();
     return [empty, withPast, withQueue, server.residentMb];
+  });
+}
+
+/** Memory of the jobs is their proportional share of pages: what they share with each other is counted once. */
+function busyServer(binary: TestBinary, running: number): Subject {
+  return plainSubject("expjobserver", async () => {
+    await using server = await BenchServer.start(binary);
+    const addrs = Array.from({ length: running }, (_, slot) => `local/${slot}`);
+    await server.add("busy", "exec sleep 100000", running);
+    await server.addMachines("busy", addrs);
+    await waitFor(async () => (await server.client.call("server.status", {})).jobs.running === running, {
+      timeoutMs: 60_000,
+      everyMs: 100,
+    });
+    // A job is counted as running from the moment it is sent; its sleep is there a little later.
+    await waitFor(() => childrenOf(server.daemon.pid).filter((pid) => nameOf(pid) === "sleep").length === running, { everyMs: 100 });
+    const jobs = childrenOf(server.daemon.pid);
+    return [server.residentMb, jobs.reduce((sum, pid) => sum + memoryShareMb(pid), 0) / running];
+  });
+}
+
+/** The same programs without a server: a shell each that waits for its sleep. */
+function sleepers(running: number): Subject {
+  return plainSubject("sh -c 'sleep & wait' each", async () => {
+    const script = `i=0; while [ $i -lt ${running} ]; do sh -c 'sleep 100000; :' & i=$((i+1)); done; echo ready; wait`;
+    const parent = Bun.spawn(["sh", "-c", script], { stdio: ["ignore", "pipe", "inherit"], detached: true });
+    try {
+      await waitFor(() => childrenOf(parent.pid).length === 2 * running, { timeoutMs: 60_000, everyMs: 100 });
+      return [null, childrenOf(parent.pid).reduce((sum, pid) => sum + memoryShareMb(pid), 0) / running];
+    } finally {
+      process.kill(-parent.pid, "SIGKILL");
+      await parent.exited;
+    }
   });
 }
 

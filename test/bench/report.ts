@@ -1,5 +1,5 @@
 /** Figures as a table for people. The JSON of `--json` is the rows as they are. */
-import { cpus, release } from "node:os";
+import { cpus, loadavg, release } from "node:os";
 import type { Row, Sample, Target, Unit } from "./measure.ts";
 
 export interface Surroundings {
@@ -8,6 +8,8 @@ export interface Surroundings {
   readonly cores: number;
   readonly kernel: string;
   readonly bun: string;
+  /** At the end, over 1, 5 and 15 minutes: what else the machine did. */
+  readonly load: string;
 }
 
 export function surroundings(): Surroundings {
@@ -18,6 +20,9 @@ export function surroundings(): Surroundings {
     cores: processors.length,
     kernel: release(),
     bun: Bun.version,
+    load: loadavg()
+      .map((value) => value.toFixed(1))
+      .join(" "),
   };
 }
 
@@ -27,21 +32,36 @@ export function renderTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     row.bench,
     row.what,
-    shownSample(row.ours, row.unit),
-    row.peer === null ? "-" : `${row.peer.name}: ${shownSample(row.peer.sample, row.unit)}`,
+    row.ours === null ? "-" : shownSample(row.ours, row.unit),
+    shownPeer(row),
     row.ratio === null ? "-" : `${shownNumber(row.ratio.median)}x (${shownNumber(row.ratio.low)}-${shownNumber(row.ratio.high)})`,
-    row.target === null ? "-" : `${shownTarget(row.target, row.unit)}${isReached(row) === true ? "" : " **not reached**"}`,
+    row.target === null ? "-" : `${shownTarget(row.target, row.unit)}${isReached(row) === false ? " **not reached**" : ""}`,
   ]);
   const widths = header.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
   return [line(header), line(widths.map((width) => "-".repeat(width))), ...cells.map(line)].join("\n");
 }
 
-/** null: nothing was asked of it. */
-export function isReached({ target, ours, ratio }: Row): boolean | null {
-  if (target === null) return null;
+/** How the peers were driven, and why some are not there: one line each, under the table. */
+export function renderNotes(rows: readonly Row[]): string {
+  const lines = rows.flatMap(({ peer }) => {
+    if (peer === null) return [];
+    if ("absent" in peer) return [`- ${peer.name}: not here, ${peer.absent}`];
+    return peer.how === null ? [] : [`- ${peer.name}: ${peer.how}`];
+  });
+  return [...new Set(lines)].join("\n");
+}
+
+function shownPeer({ peer, unit }: Row): string {
+  if (peer === null) return "-";
+  return "absent" in peer ? `${peer.name}: not here` : `${peer.name}: ${shownSample(peer.sample, unit)}`;
+}
+
+/** null: nothing was asked of it, or it was not measured. */
+function isReached({ target, ours, ratio }: Row): boolean | null {
+  if (target === null || ours === null) return null;
   if (target.kind === "at-most") return ours.median <= target.value;
-  if (ratio === null) return false;
+  if (ratio === null) return null;
   return target.kind === "ratio-at-most" ? ratio.median <= target.value : ratio.median >= target.value;
 }
 
@@ -64,5 +84,6 @@ function shownTarget({ kind, value }: Target, unit: Unit): string {
 
 function shownNumber(value: number): string {
   if (value >= 100) return value.toFixed(0);
+  if (value !== 0 && value < 0.1) return value.toPrecision(2);
   return value.toFixed(value >= 10 ? 1 : 2);
 }

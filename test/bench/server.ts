@@ -6,7 +6,7 @@ import type { TestBinary } from "../support/binary.ts";
 import { TestDaemon, type TestDaemonOptions } from "../support/daemon.ts";
 
 /** What `job.add` needs beside class and command. */
-const PLAIN = { cp_results: null, retry: null, timeout: null, tag: null, notify: false } as const;
+export const PLAIN = { cp_results: null, retry: null, timeout: null, tag: null, notify: false } as const;
 /** More than any bench queues. */
 const CONFIG = "[limits]\nqueued_jobs = 1000000\n";
 
@@ -47,6 +47,12 @@ export class BenchServer implements AsyncDisposable {
   async occupy(className: string): Promise<void> {
     await this.addMachines(className, ["local"]);
     await this.add(className, "exec sleep 100000");
+  }
+
+  /** Waits for the end of one job. @returns its status */
+  async ended(jid: number): Promise<string> {
+    const { jobs } = await this.client.call("job.wait", { ids: [{ kind: "id", id: jid }], timeout: null });
+    return jobs[0]?.status ?? "forgotten";
   }
 
   /** Until no job waits, runs or copies. @param last the highest id, so that looking again costs little */

@@ -1,0 +1,6 @@
+/** The system that this one grew from. */
+import type { Absent, Subject } from "../measure.ts";
+
+export async function oldSystemListing(_side: number): Promise<Subject | Absent> {
+  return { name: "old j job matrix ls", absent: "not driven yet" };
+}
