@@ -27,7 +27,7 @@ test("a bench that does not exist is named, with those that do", async () => {
   const answer = await run([process.execPath, join(root, "test/bench/bench.ts"), "jbos"], { cwd: root, env: definedEnvironment() });
   expect(answer.code).toBe(2);
   expect(answer.stderr).toContain('no bench "jbos"');
-  expect(answer.stderr).toContain("start-up, jobs");
+  expect(answer.stderr).toContain("start-up, matrix");
 });
 
 function definedEnvironment(): Record<string, string> {
