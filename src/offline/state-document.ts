@@ -12,8 +12,9 @@ import { addCounts } from "../core/apply-job.ts";
 import type { Job } from "../core/job.ts";
 import { IntMap } from "../core/persistent-map.ts";
 import type { State } from "../core/state.ts";
-import { blockOf, decodeBlock } from "../store/history/block-codec.ts";
+import { blockOf } from "../store/history/block-codec.ts";
 import { highestBlockIn } from "../store/history/history.ts";
+import { StoredBlock } from "../store/history/stored-block.ts";
 import { readDocument, refused } from "../store/snapshot/document.ts";
 import { encodeJobs } from "../store/snapshot/job-codec.ts";
 import { SpecNumbers } from "../store/snapshot/spec-codec.ts";
@@ -80,7 +81,7 @@ export function* allJobs({ state, forgotten, history }: Pick<ExportedState, "sta
 export function readBlock(history: string, number: number): ReadonlyMap<number, Job> | null {
   const file = join(history, `${String(number).padStart(6, "0")}.toml`);
   try {
-    return decodeBlock(readFileSync(file), file, number).jobs;
+    return StoredBlock.read(readFileSync(file), file, number).all();
   } catch (error) {
     if (systemCode(error) === "ENOENT") return null;
     throw error instanceof StoreError ? error : new StoreError("io", { file, system: systemCode(error) }, error);

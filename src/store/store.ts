@@ -92,7 +92,7 @@ export class Store {
    */
   async append(events: readonly Event[]): Promise<number> {
     const sequence = await this.parts.journal.append(events);
-    this.parts.history.remove(events.filter((event) => event.kind === "job-forgotten").map((event) => event.jid));
+    for (const event of events) if (event.kind === "job-forgotten") this.parts.history.remove([event.jid]);
     return sequence;
   }
 

@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { applyAll } from "../../src/core/apply.ts";
 import { EMPTY_STATE, type State } from "../../src/core/state.ts";
-import { type Block, decodeBlock, encodeBlock } from "../../src/store/history/block-codec.ts";
+import { type Block, encodeBlock } from "../../src/store/history/block-codec.ts";
+import { StoredBlock } from "../../src/store/history/stored-block.ts";
 import { readDocument } from "../../src/store/snapshot/document.ts";
 import { decodeState, encodeState, SNAPSHOT_FORMAT } from "../../src/store/snapshot/state-codec.ts";
 import { endedJobs, plain, state } from "./random-state.ts";
@@ -89,9 +90,10 @@ describe("a history block", () => {
       fc.property(endedJobs(fc.integer({ min: 3000, max: 3999 })), fc.nat(), (jobs, sequence) => {
         const block: Block = { number: 3, sequence, jobs: new Map(jobs.map((job) => [job.jid, job])) };
         const bytes = document(encodeBlock(block), { sequence, jobs: jobs.length });
-        const read = decodeBlock(bytes, "f", 3);
-        expect([...read.jobs.values()]).toEqual(jobs.toSorted((a, b) => a.jid - b.jid));
-        expect(() => decodeBlock(bytes, "f", 4)).toThrow("damaged");
+        const read = StoredBlock.read(bytes, "f", 3);
+        expect([...read.all().values()]).toEqual(jobs.toSorted((a, b) => a.jid - b.jid));
+        expect([...read.jids()]).toEqual([...read.all().keys()]);
+        expect(() => StoredBlock.read(bytes, "f", 4)).toThrow("damaged");
       }),
       { numRuns: 100 },
     );

@@ -11,16 +11,23 @@ import { join } from "node:path";
 import type { Job } from "../../core/job.ts";
 import { writeDocument } from "../snapshot/document.ts";
 import { asStoreError, systemCode } from "../store-error.ts";
-import { type Block, blockFooter, blockOf, decodeBlock, encodeBlock } from "./block-codec.ts";
+import { type Block, blockFooter, blockOf, encodeBlock } from "./block-codec.ts";
+import { StoredBlock } from "./stored-block.ts";
 
 const BLOCK_NAME = /^(\d{6,})\.toml$/;
-/** About 2 MB each when full. */
-const BLOCKS_KEPT = 16;
+/** About 1 MB each when full, and 2 MB more when all its jobs were asked for. */
+const BLOCKS_KEPT = 4;
+/** Jobs are decoded for so long; then others get their turn. */
+const SLICE_MS = 3;
 
 export class History {
   /** In the order of their use, the latest last. */
-  private readonly kept = new Map<number, Block>();
-  private readonly reading = new Map<number, Promise<Block>>();
+  private readonly kept = new Map<number, StoredBlock>();
+  private readonly reading = new Map<number, Promise<StoredBlock>>();
+  /** Blocks written so far: what was read while one was is read again. */
+  private blocksWritten = 0;
+  /** Jobs that are in their blocks just as they are. */
+  private readonly stored = new WeakSet<Job>();
   private readonly forgotten = new Set<number>();
   private writing: Promise<void> = Promise.resolve();
 
@@ -33,12 +40,10 @@ export class History {
   async read(jids: Iterable<number>): Promise<Map<number, Job>> {
     const found = new Map<number, Job>();
     for (const [number, members] of Map.groupBy(jids, blockOf)) {
-      const block = await this.block(number);
-      for (const jid of members) {
-        const job = block.jobs.get(jid);
-        if (job !== undefined && !this.forgotten.has(jid)) found.set(jid, job);
-      }
+      for (const [jid, job] of await decoded(await this.block(number), members)) found.set(jid, job);
     }
+    // Forgotten ones last: some may have been while others were read.
+    for (const jid of found.keys()) if (this.forgotten.has(jid)) found.delete(jid);
     return found;
   }
 
@@ -71,55 +76,57 @@ export class History {
       const number = blockOf(jid);
       if (!byBlock.has(number)) byBlock.set(number, []);
     }
-    for (const number of [...byBlock.keys()].sort((a, b) => a - b)) {
-      const before = await this.block(number);
-      const merged = new Map(before.jobs);
-      for (const job of byBlock.get(number) ?? []) merged.set(job.jid, job);
-      for (const jid of forgotten) merged.delete(jid);
-      if (sameJobs(before.jobs, merged)) continue;
-      const block: Block = { number, sequence: Math.max(sequence, before.sequence), jobs: merged };
-      await writeDocument(this.pathOf(number), encodeBlock(block), () => blockFooter(block));
-      this.keep(block);
-    }
+    for (const number of [...byBlock.keys()].sort((a, b) => a - b)) await this.writeBlock(number, byBlock.get(number) ?? [], sequence);
     for (const jid of forgotten) this.forgotten.delete(jid);
   }
 
-  private async block(number: number): Promise<Block> {
+  private async writeBlock(number: number, jobs: readonly Job[], sequence: number): Promise<void> {
+    const before = await this.block(number);
+    const forgotten = [...before.jids()].filter((jid) => this.forgotten.has(jid));
+    const isStored = (job: Job): boolean => this.stored.has(job) || (before.isDecoded(job.jid) && before.get(job.jid) === job);
+    if (forgotten.length === 0 && jobs.every(isStored)) return;
+    const merged = await decoded(before, before.jids());
+    for (const job of jobs) merged.set(job.jid, job);
+    for (const jid of this.forgotten) merged.delete(jid);
+    const block: Block = { number, sequence: Math.max(sequence, before.sequence), jobs: merged };
+    await writeDocument(this.pathOf(number), encodeBlock(block), () => blockFooter(block));
+    this.blocksWritten++;
+    this.kept.delete(number);
+    this.reading.delete(number);
+    for (const job of jobs) this.stored.add(job);
+  }
+
+  private async block(number: number): Promise<StoredBlock> {
     const known = this.kept.get(number);
     if (known !== undefined) {
       this.keep(known);
       return known;
     }
-    let reading = this.reading.get(number);
-    if (reading === undefined) {
-      reading = this.readBlock(number);
-      this.reading.set(number, reading);
-    }
+    const underWay = this.reading.get(number);
+    if (underWay !== undefined) return await underWay;
+    const reading = this.readBlock(number);
+    this.reading.set(number, reading);
     try {
       return await reading;
     } finally {
-      this.reading.delete(number);
+      if (this.reading.get(number) === reading) this.reading.delete(number);
     }
   }
 
-  private async readBlock(number: number): Promise<Block> {
+  private async readBlock(number: number): Promise<StoredBlock> {
     const path = this.pathOf(number);
-    let bytes: Buffer;
-    try {
-      bytes = await readFile(path);
-    } catch (error) {
-      if (systemCode(error) === "ENOENT") return { number, sequence: 0, jobs: new Map() };
-      throw asStoreError(error, path);
+    for (;;) {
+      const { blocksWritten } = this;
+      const bytes = await bytesOf(path);
+      if (blocksWritten !== this.blocksWritten) continue;
+      if (bytes === null) return StoredBlock.none(number);
+      const block = StoredBlock.read(bytes, path, number);
+      this.keep(block);
+      return block;
     }
-    const block = decodeBlock(bytes, path, number);
-    // A write may have been faster: what it left is newer.
-    const newer = this.kept.get(number);
-    if (newer !== undefined) return newer;
-    this.keep(block);
-    return block;
   }
 
-  private keep(block: Block): void {
+  private keep(block: StoredBlock): void {
     this.kept.delete(block.number);
     this.kept.set(block.number, block);
     const oldest = this.kept.keys().next();
@@ -137,8 +144,27 @@ export function highestBlockIn(folder: string): number {
   return readdirSync(folder).reduce((highest, name) => Math.max(highest, Number(BLOCK_NAME.exec(name)?.[1] ?? -1)), -1);
 }
 
-function sameJobs(before: ReadonlyMap<number, Job>, after: ReadonlyMap<number, Job>): boolean {
-  if (before.size !== after.size) return false;
-  for (const [jid, job] of after) if (before.get(jid) !== job) return false;
-  return true;
+/** null: there is no such file. */
+async function bytesOf(path: string): Promise<Buffer | null> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return null;
+    throw asStoreError(error, path);
+  }
+}
+
+/** Those of the jobs that the block has. Many take a while: others get their turn meanwhile. */
+async function decoded(block: StoredBlock, jids: Iterable<number>): Promise<Map<number, Job>> {
+  const found = new Map<number, Job>();
+  let began = performance.now();
+  for (const jid of jids) {
+    if (!block.isDecoded(jid) && performance.now() - began > SLICE_MS) {
+      await new Promise((resolve) => setImmediate(resolve));
+      began = performance.now();
+    }
+    const job = block.get(jid);
+    if (job !== undefined) found.set(jid, job);
+  }
+  return found;
 }

@@ -25,6 +25,7 @@ const SLICE_MS = 5;
 const CHUNK_CHARACTERS = 256 * 1024;
 /** Longer than any footer. */
 const FOOTER_BYTES_MAX = 512;
+/** Read at once; the line of the format is in the first of them. */
 const CHECK_BYTES = 1024 * 1024;
 
 export interface Footer {
@@ -37,10 +38,10 @@ export type DocumentReading =
   | { readonly kind: "newer"; readonly format: number }
   | { readonly kind: "bad"; readonly offset: number; readonly reason: string };
 
-/** The text of a whole file, which its footer vouches for. */
-export interface DocumentText {
-  readonly kind: "text";
-  readonly text: string;
+/** A whole file, which its footer vouches for: it is as it was written, and TOML up to `end`. */
+export interface WholeDocument {
+  readonly kind: "whole";
+  readonly end: number;
   readonly footer: Footer;
 }
 
@@ -48,23 +49,22 @@ export type BadDocument = Exclude<DocumentReading, { readonly kind: "document" }
 
 /** Reads a whole file. @param format the newest that the caller knows */
 export function readDocument(bytes: Buffer, format: number): DocumentReading {
-  const whole = readDocumentText(bytes, format);
-  if (whole.kind !== "text") return whole;
-  const content = parseToml(whole.text);
+  const whole = judgeDocument(bytes, format);
+  if (whole.kind !== "whole") return whole;
+  const content = parseToml(bytes.toString("utf8", 0, whole.end));
   return content.kind === "bad" ? content : { kind: "document", content: content.tables, footer: whole.footer };
 }
 
-/** Reads a whole file that is taken apart by its reader. @param format the newest that the caller knows */
-export function readDocumentText(bytes: Buffer, format: number): DocumentText | BadDocument {
+/** For a reader that takes the file apart itself. @param format the newest that the caller knows */
+export function judgeDocument(bytes: Buffer, format: number): WholeDocument | BadDocument {
   const start = bytes.lastIndexOf("\n", bytes.length - 2) + 1;
   const footer = FOOTER.exec(bytes.toString("utf8", start));
   if (footer === null) return { kind: "bad", offset: start, reason: NO_FOOTER };
   const sha256 = new Bun.CryptoHasher("sha256").update(bytes.subarray(0, start)).digest("hex");
   if (sha256 !== footer[3]) return { kind: "bad", offset: start, reason: OTHER_CONTENT };
-  const text = bytes.toString("utf8", 0, start);
-  const found = formatOf(text);
+  const found = formatOf(bytes.toString("utf8", 0, Math.min(start, CHECK_BYTES)));
   if (found > format) return { kind: "newer", format: found };
-  return { kind: "text", text, footer: { sequence: Number(footer[1]), jobs: Number(footer[2]) } };
+  return { kind: "whole", end: start, footer: { sequence: Number(footer[1]), jobs: Number(footer[2]) } };
 }
 
 /** Whether a file is whole, by its footer alone: what is in it is not looked at, and never in memory together. */
