@@ -18,6 +18,7 @@ import { type Figure, type Row, takeFigure } from "./measure.ts";
 import { memoryFigures } from "./memory.ts";
 import { localJobFigures } from "./no-op-jobs.ts";
 import { pastFigures, startFigures } from "./past-jobs.ts";
+import { peerFigures } from "./peers/peer-jobs.ts";
 import { renderNotes, renderTable, surroundings } from "./report.ts";
 import { snapshotFigures } from "./snapshot.ts";
 import { sshJobFigures } from "./ssh-jobs.ts";
@@ -36,6 +37,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ["start-up", startUpFigures],
   ["matrix", matrixListingFigures],
   ["jobs", localJobFigures],
+  ["peers", peerFigures],
   ["turnaround", turnaroundFigures],
   ["ssh", sshJobFigures],
   ["submit", submissionFigures],

@@ -2,10 +2,11 @@
 import type { TestBinary } from "../support/binary.ts";
 import { type Figure, plainSubject, type Subject, timed } from "./measure.ts";
 import { passage } from "./passage.ts";
+import { SLOTS } from "./peers/slots.ts";
 import { BenchServer } from "./server.ts";
 import { spawned } from "./start-up.ts";
 
-export const SLOTS = 16;
+
 
 export function localJobFigures({ quick }: { readonly quick: boolean }): readonly Figure[] {
   const jobs = quick ? 32 : 1_000;

@@ -1,0 +1,2 @@
+/** How many jobs run at once, here and at every peer. */
+export const SLOTS = 16;
