@@ -1,7 +1,7 @@
 /** How a change of jobs reaches the indexes and the counts; the only code that writes them. */
 
 import { COMMANDS_MAX } from "./blame.ts";
-import { type JidRange, withJid, withoutJid } from "./jid-ranges.ts";
+import { withJid, withJids, withoutJid } from "./jid-ranges.ts";
 import { isEnded, type Job, type JobCounts, type JobStateKind, NO_JOBS } from "./job.ts";
 import { IntMap } from "./persistent-map.ts";
 import type { State } from "./state.ts";
@@ -19,13 +19,13 @@ export function addJobs(state: State, added: readonly Job[]): State {
   for (const [id, members] of grouped(added, (job) => job.matrix?.id ?? null)) {
     const matrix = id === null ? undefined : matrices.get(id);
     if (matrix === undefined) continue;
-    const jids = extended(matrix.jids, members);
+    const jids = withJids(matrix.jids, members.map(idOf));
     matrices = matrices.set(matrix.id, { ...matrix, jids, counts: addCounts(members, matrix.counts) });
   }
   for (const [id, members] of grouped(added, (job) => job.tag)) {
     const tag = id === null ? undefined : tags.get(id);
     if (tag === undefined) continue;
-    tags = tags.set(tag.id, { ...tag, jids: extended(tag.jids, members) });
+    tags = tags.set(tag.id, { ...tag, jids: withJids(tag.jids, members.map(idOf)) });
   }
   return { ...state, jobs, ready, matrices, tags, setups, nextId, counts: addCounts(added, state.counts) };
 }
@@ -126,13 +126,8 @@ function shifted(counts: JobCounts, from: keyof JobCounts, to: keyof JobCounts |
   return next;
 }
 
-function extended(ranges: readonly JidRange[], jobs: readonly Job[]): readonly JidRange[] {
-  const first = jobs[0];
-  const last = jobs[jobs.length - 1];
-  if (first === undefined || last === undefined) return ranges;
-  // The usual case, a whole request: one range.
-  if (last.jid - first.jid + 1 === jobs.length && jobs.length > 1) return [...ranges, { first: first.jid, last: last.jid }];
-  return jobs.reduce((next, job) => withJid(next, job.jid), ranges);
+function idOf(job: Job): number {
+  return job.jid;
 }
 
 function grouped<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {

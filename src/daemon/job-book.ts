@@ -15,6 +15,10 @@ export interface JobBookOptions {
 /** More ids than this in one request are refused: nobody reads them, and each may cost a read of the disk. */
 const RESOLVED_MAX = 1_000_000;
 
+/** Ids that are looked at together, going down. */
+const PAGE_IDS = 64;
+const PAGE_IDS_MIN = 8;
+
 export interface Resolved {
   /** Ascending, each once; jobs that exist. */
   readonly jobs: readonly Job[];
@@ -80,7 +84,8 @@ export class JobBook {
     const { state } = this;
     const jobs: Job[] = [];
     for (let end = Math.min(jid, state.nextId); end > 0 && jobs.length < count; ) {
-      const start = Math.max(0, end - 64);
+      // Many ids may be of no job any more; of history no more is read than is asked for.
+      const start = Math.max(0, end - Math.min(PAGE_IDS, Math.max(PAGE_IDS_MIN, count - jobs.length)));
       const ids = idsOfJobs(state, { first: start, last: end - 1 });
       const found = await this.get(ids);
       for (const id of ids.reverse()) {

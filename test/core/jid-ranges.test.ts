@@ -1,7 +1,7 @@
 /** Sets of ids as ranges are the sets that they stand for, whatever is put in and taken out. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { isIn, type JidRange, withJid, withoutJid } from "../../src/core/jid-ranges.ts";
+import { isIn, type JidRange, rangeAround, withJid, withJids, withoutJid } from "../../src/core/jid-ranges.ts";
 
 const members = (ranges: readonly JidRange[]): number[] =>
   ranges.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, index) => first + index));
@@ -42,6 +42,7 @@ test("any sequence of changes leaves the set, ascending, apart and without an em
           if (before !== undefined) expect(before.last + 1).toBeLessThan(range.first);
         }
         expect(isIn(ranges, jid)).toBe(add);
+        expect(rangeAround(ranges, jid) !== null).toBe(add);
       }
     }),
   );
@@ -53,4 +54,20 @@ test("100,000 ids that follow one another are one range, soon", () => {
   for (let jid = 0; jid < 100_000; jid++) ranges = withJid(ranges, jid);
   expect(ranges).toEqual([{ first: 0, last: 99_999 }]);
   expect(performance.now() - start).toBeLessThan(2_000);
+});
+
+test("requests one after the other are one range, as if their ids had come one by one", () => {
+  expect(withJids(withJids([], [1, 2, 3]), [4, 5])).toEqual([{ first: 1, last: 5 }]);
+  const requests = fc.uniqueArray(fc.integer({ min: 0, max: 60 }), { maxLength: 40 }).chain((jids) =>
+    fc.array(fc.nat(jids.length), { maxLength: 4 }).map((cuts) => {
+      const at = [0, ...cuts.sort((a, b) => a - b), jids.length];
+      return at.slice(1).map((end, index) => jids.slice(at[index], end).sort((a, b) => a - b));
+    }),
+  );
+  fc.assert(
+    fc.property(requests, (list) => {
+      const together = list.reduce(withJids, [] as readonly JidRange[]);
+      expect(together).toEqual(list.flat().reduce(withJid, [] as readonly JidRange[]));
+    }),
+  );
 });
