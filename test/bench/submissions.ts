@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { TestBinary } from "../support/binary.ts";
 import { EmptyProgram } from "./floor.ts";
 import { type Figure, plainSubject, type Subject, timed } from "./measure.ts";
+import { pueueAdditions } from "./peers/pueue.ts";
 import { BenchServer } from "./server.ts";
 import { spawned } from "./start-up.ts";
 
@@ -47,7 +48,7 @@ export function submissionFigures({ quick }: { readonly quick: boolean }): reado
     {
       parts: [
         {
-          what: `${calls} j job add with ${cells} queued, by the same with none`,
+          what: `${5 * calls} j job add in turns of ${calls} with ${cells} queued, by the same with none`,
           unit: "ms",
           target: { kind: "ratio-at-most", value: 1.1 },
         },
@@ -57,7 +58,21 @@ export function submissionFigures({ quick }: { readonly quick: boolean }): reado
       ours: (binary) => durationOf(singleCalls(binary, { calls, queued: cells }), calls),
       peer: (binary) => durationOf(singleCalls(binary, { calls, queued: 0 }), calls),
     },
+    {
+      parts: [{ what: `pueue itself: ${calls / 2} pueue add with ${many / 10} queued, by the same with none`, unit: "ms" }],
+      rounds: quick ? 1 : 3,
+      usesBinary: false,
+      ours: () => pueueWithQueue({ calls: calls / 2, queued: many / 10 }),
+      peer: () => pueueAdditions({ calls: calls / 2, queued: 0 }),
+    },
   ];
+}
+
+/** In the place of ours; that it is not here was seen when its own peer was made. */
+async function pueueWithQueue(size: { calls: number; queued: number }): Promise<Subject> {
+  const pueue = await pueueAdditions(size);
+  if ("absent" in pueue) throw new Error(pueue.absent);
+  return pueue;
 }
 
 /** @param queued jobs that wait already */
