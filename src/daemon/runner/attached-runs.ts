@@ -4,11 +4,12 @@
  * while such runs do. It decides nothing: it says when to look, and the owner reads the directory.
  */
 import { type FSWatcher, watch } from "node:fs";
-import { hostBootId, isAlive, type ProcessIdentity } from "./process-identity.ts";
+import { hostBootId, type ProcessIdentity } from "./process-identity.ts";
 import { readExitCode } from "./run-directory.ts";
+import { isSupervising } from "./supervisor-process.ts";
 
 const LIVENESS_CHECK_MS = 1_000;
-/** After its line the supervisor is gone in no time; one that stays did not write it, and the timer serves alone. */
+/** After its line the supervisor is gone from here in no time; one that stays did not write it, and the timer serves alone. */
 const LAST_LOOKS = 100;
 const LAST_LOOKS_EVERY_MS = 10;
 
@@ -24,7 +25,7 @@ export class AttachedRuns {
   readonly #runs = new Set<AttachedRun>();
   #timer: NodeJS.Timeout | null = null;
 
-  /** Resolves when the supervisor is gone. A status alone proves nothing: the job can write one too. */
+  /** Resolves when the supervisor is gone, or elsewhere. A status alone proves nothing: the job can write one too. */
   async over(directory: string, supervisor: ProcessIdentity): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const run: AttachedRun = {
@@ -47,7 +48,7 @@ export class AttachedRuns {
 
   #check(run: AttachedRun, bootId: string): void {
     if (!this.#runs.has(run)) return;
-    if (isAlive(run.supervisor, bootId)) {
+    if (isSupervising(run.supervisor, run.directory, bootId)) {
       if (run.lastLooks === 0 || readExitCode(run.directory) === null) return;
       run.lastLooks -= 1;
       setTimeout(() => this.#check(run, bootId), LAST_LOOKS_EVERY_MS).unref();

@@ -8,7 +8,7 @@ import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import { type Problem, problem } from "../../core/problem.ts";
 import { AttachedRuns } from "./attached-runs.ts";
-import { findSupervisor, hostBootId, isAlive, type ProcessIdentity } from "./process-identity.ts";
+import { hostBootId, type ProcessIdentity } from "./process-identity.ts";
 import {
   createRunDirectory,
   errorCode,
@@ -22,7 +22,9 @@ import {
 import { fileProblem, LogFolders, logProblem, syncLog } from "./run-log.ts";
 import type { AttachOutcome, RunEnd, RunLog, RunName, RunRequest, StartOutcome, StopOutcome, StopSignal } from "./runner.ts";
 import { isSessionEmpty, SessionSignals } from "./session.ts";
-import { SUPERVISOR_NAME, supervisorArguments, supervisorEnvironment } from "./supervisor.ts";
+import { type StandingStart, StandingSupervisors, type SupervisedEnd, type SupervisedRun } from "./standing-supervisors.ts";
+import { supervisorArguments, supervisorEnvironment } from "./supervisor.ts";
+import { findSupervisor, isSupervising } from "./supervisor-process.ts";
 
 export interface HostRunsOptions {
   /** `<run root>/<server id>`, absolute. */
@@ -40,6 +42,8 @@ const SESSION_GRACE_MS = 1_000;
 const SESSION_CHECK_MS = 50;
 /** How often attach looks again at a directory that changes under it. */
 const ATTACH_LOOKS_MAX = 100;
+/** Command and environment of a run for a standing supervisor, bytes; the system refuses what is too large for it, and says so, of a supervisor for one run. */
+const STANDING_BYTES_MAX = 65_536;
 
 interface LiveRun {
   readonly startedAt: number;
@@ -54,10 +58,12 @@ export class HostRuns {
   readonly #attached = new AttachedRuns();
   readonly #signals = new SessionSignals();
   readonly #logFolders = new LogFolders();
+  readonly #standing: StandingSupervisors;
 
   constructor(options: HostRunsOptions) {
     this.#options = options;
     this.#environment = jobEnvironment(options.environment);
+    this.#standing = new StandingSupervisors({ root: options.root, environment: this.#environment });
   }
 
   directoryOf(run: RunName): string {
@@ -68,24 +74,21 @@ export class HostRuns {
     const directory = this.directoryOf(request);
     const unprepared = this.#prepare(directory, request.log);
     if (unprepared !== null) return this.refuse(request, unprepared);
-    let exited: Promise<number>;
-    let line: string;
+    let run: SupervisedRun;
     try {
-      const child = this.#spawn(directory, request);
-      child.unref();
-      exited = child.exited;
-      line = await new Response(child.stdout).text();
+      run = this.#supervise(directory, request);
     } catch (error) {
       return this.refuse(request, spawnProblem(error));
     }
+    const line = await run.said;
     if (line.startsWith("started ")) {
       const startedAt = Date.now();
-      const end = exited.then(() => this.#conclude(directory, request.log));
+      const end = run.ended.then((told) => this.#conclude(directory, request, told));
       return { kind: "started", at: startedAt, end: this.#track(directory, { startedAt, end }) };
     }
-    if (line === "claimed\n") return { kind: "uncertain", problem: problem("start-failed", { reason: "claimed" }) };
+    if (line === "claimed") return { kind: "uncertain", problem: problem("start-failed", { reason: "claimed" }) };
     this.#logFolders.forget();
-    return this.refuse(request, this.#refusal(line.trim(), directory, request.log));
+    return this.refuse(request, this.#refusal(line, directory, request.log));
   }
 
   /** Not started, for this reason; claimed, so that a late start cannot begin it and a later attach sees it. */
@@ -122,7 +125,7 @@ export class HostRuns {
     try {
       const state = readRunDirectory(directory);
       if ((state.kind !== "begun" && state.kind !== "exited") || state.identity === null) return { kind: "signaled", processes: 0 };
-      const processes = await this.#signals.send({ supervisor: state.identity, jid: run.jid }, signal);
+      const processes = await this.#signals.send({ supervisor: state.identity, jid: run.jid, directory }, signal);
       return { kind: "signaled", processes };
     } catch (error) {
       return { kind: "unreachable", problem: fileProblem("run-directory-failed", directory, error) };
@@ -164,24 +167,26 @@ export class HostRuns {
     }
   }
 
+  #supervise(directory: string, request: RunRequest): SupervisedRun {
+    const { log, program, caller, environment } = request;
+    const { workDirectory } = this.#options;
+    const start = { runDirectory: directory, workDirectory, stdout: log.stdout, stderr: log.stderr, program, caller, environment };
+    return bytesOf(start) <= STANDING_BYTES_MAX ? this.#standing.start(start) : this.#superviseAlone(start);
+  }
+
   /** Its standard output is closed before the job begins: the pipe carries the supervisor's one line, never the job's. */
-  #spawn(directory: string, request: RunRequest) {
-    const { log, program, caller } = request;
-    const words = supervisorArguments({
-      runDirectory: directory,
-      workDirectory: this.#options.workDirectory,
-      stdout: log.stdout,
-      stderr: log.stderr,
-      program,
-    });
-    return Bun.spawn(["/bin/sh", ...words], {
+  #superviseAlone(start: StandingStart): SupervisedRun {
+    const { program, caller, environment } = start;
+    const child = Bun.spawn(["/bin/sh", ...supervisorArguments(start)], {
       detached: true,
-      cwd: directory,
+      cwd: start.runDirectory,
       stdin: "ignore",
       stdout: "pipe",
       stderr: "ignore",
-      env: { ...this.#environment, ...request.environment, ...supervisorEnvironment(program, caller) },
+      env: { ...this.#environment, ...environment, ...supervisorEnvironment(program, caller) },
     });
+    child.unref();
+    return { said: new Response(child.stdout).text().then((text) => text.trim()), ended: child.exited.then(() => null) };
   }
 
   #refusal(line: string, directory: string, log: RunLog): Problem {
@@ -204,29 +209,31 @@ export class HostRuns {
     return end;
   }
 
-  /** The supervisor has ended, or so it seems. Never rejects. */
-  async #conclude(directory: string, log: RunLog): Promise<RunEnd> {
+  /** The supervisor has ended the run, or so it seems. @param told what it said itself. Never rejects. */
+  async #conclude(directory: string, { jid, log }: Concluded, told: SupervisedEnd | null): Promise<RunEnd> {
     try {
-      const exitCode = readExitCode(directory);
-      if (exitCode === null) return await this.#lose(directory);
-      return { kind: "exited", exitCode, at: Date.now(), ...(await syncedLog(log)) };
+      const exitCode = told?.exitCode ?? readExitCode(directory);
+      if (exitCode === null) return await this.#lose(directory, jid);
+      const at = Date.now();
+      return { kind: "exited", exitCode, at, ...(told?.hasOutput === false ? {} : await syncedLog(log)) };
     } catch (error) {
       return { kind: "lost", problem: fileProblem("run-directory-failed", directory, error), sessionEmpty: false };
     }
   }
 
-  async #lose(directory: string): Promise<Extract<RunEnd, { kind: "lost" }>> {
+  async #lose(directory: string, jid: number): Promise<Extract<RunEnd, { kind: "lost" }>> {
     const state = readRunDirectory(directory);
     if (state.kind !== "begun") {
-      const sessionEmpty = findSupervisor(SUPERVISOR_NAME, directory) === null;
+      const sessionEmpty = findSupervisor(directory) === null;
       return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty };
     }
     const { identity, damage } = state;
     if (identity.bootId !== this.#bootId) return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
-    let sessionEmpty = isSessionEmpty(identity);
+    const session = { supervisor: identity, jid, directory };
+    let sessionEmpty = isSessionEmpty(session);
     for (let waitedMs = 0; !sessionEmpty && waitedMs < SESSION_GRACE_MS; waitedMs += SESSION_CHECK_MS) {
       await Bun.sleep(SESSION_CHECK_MS);
-      sessionEmpty = isSessionEmpty(identity);
+      sessionEmpty = isSessionEmpty(session);
     }
     const data = damage === null ? { path: directory } : { path: directory, damaged: damage };
     return { kind: "lost", problem: problem("supervisor-gone", data), sessionEmpty };
@@ -234,12 +241,13 @@ export class HostRuns {
 
   /** What a run directory says to a daemon that did not start the run. null: it is changing, look again. */
   async #judge(seen: Seen): Promise<AttachOutcome | null> {
-    const { state, log } = seen;
+    const { state, log, directory } = seen;
     switch (state.kind) {
       case "exited": {
         const { exitCode, startedAt, at, identity } = state;
-        // The supervisor writes it last of all: while it lives, the line is the job's own doing.
-        if (identity !== null && isAlive(identity, this.#bootId)) return await this.#resume(seen, identity, startedAt ?? at);
+        // The supervisor writes it last of all: while it has the run, the line is the job's own doing.
+        if (identity !== null && isSupervising(identity, directory, this.#bootId))
+          return await this.#resume(seen, identity, startedAt ?? at);
         return { kind: "exited", exitCode, startedAt, at, ...this.#rebootSince(identity), ...(await syncedLog(log)) };
       }
       case "begun":
@@ -255,14 +263,14 @@ export class HostRuns {
   }
 
   async #resume(seen: Seen, identity: ProcessIdentity, startedAt: number): Promise<AttachOutcome> {
-    const { directory, log } = seen;
-    if (isAlive(identity, this.#bootId)) {
-      const end = this.#attached.over(directory, identity).then(() => this.#conclude(directory, log));
+    const { run, directory, log } = seen;
+    if (isSupervising(identity, directory, this.#bootId)) {
+      const end = this.#attached.over(directory, identity).then(() => this.#conclude(directory, { jid: run.jid, log }, null));
       return { kind: "running", startedAt, end: this.#track(directory, { startedAt, end }) };
     }
     // It may have written its status between our two looks.
     const state = readRunDirectory(directory);
-    if (state.kind !== "exited") return await this.#lose(directory);
+    if (state.kind !== "exited") return await this.#lose(directory, run.jid);
     return { kind: "exited", exitCode: state.exitCode, startedAt, at: state.at, ...this.#rebootSince(identity), ...(await syncedLog(log)) };
   }
 
@@ -275,15 +283,17 @@ export class HostRuns {
     if (run.hostBootId !== undefined && run.hostBootId !== this.#bootId) {
       return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
     }
-    if (state.kind === "missing" && findSupervisor(SUPERVISOR_NAME, directory) !== null) {
+    if (state.kind === "missing" && findSupervisor(directory) !== null) {
       return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
     }
     if (withdrawRun(directory)) return { kind: "not-started" };
-    if (state.kind !== "claimed" || findSupervisor(SUPERVISOR_NAME, directory) !== null) return null;
+    if (state.kind !== "claimed" || findSupervisor(directory) !== null) return null;
     // Its supervisor is dead. If it had begun the job, the pid line would be complete.
     return readRunDirectory(directory).kind === "claimed" ? { kind: "not-started" } : null;
   }
 }
+
+type Concluded = Pick<RunRequest, "jid" | "log">;
 
 interface Seen {
   readonly run: RunName;
@@ -299,6 +309,12 @@ function jobEnvironment(own: Readonly<Record<string, string | undefined>>): Reco
     if (value !== undefined && !name.startsWith("BUN_") && !name.startsWith("EXPJOB_")) environment[name] = value;
   }
   return environment;
+}
+
+/** Of the parts that can be long. */
+function bytesOf({ program, environment }: StandingStart): number {
+  const texts = program.kind === "shell" ? [program.text] : program.words;
+  return [...texts, ...Object.values(environment)].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 }
 
 async function syncedLog(log: RunLog): Promise<{ logProblem?: Problem }> {

@@ -65,34 +65,22 @@ export function readAllProcesses(): ProcessStat[] {
   return processes;
 }
 
-/** The process one of whose arguments, after the supervisor's name, is this run directory; null: none lives. */
-export function findSupervisor(supervisorName: string, runDirectory: string): number | null {
-  const words = `\0${supervisorName}\0${runDirectory}\0`;
-  for (const pid of listPids()) {
-    if (readProcessFile(pid, "cmdline")?.includes(words) === true) return pid;
-  }
-  return null;
+/** The value of a variable in the environment with which the process began; null: not there, or not to be read. */
+export function environmentOf(pid: number, name: string): string | null {
+  const entry = readProcessFile(pid, "environ")
+    ?.split("\0")
+    .find((one) => one.startsWith(`${name}=`));
+  return entry === undefined ? null : entry.slice(name.length + 1);
 }
 
-/** Does the process run the supervisor's text, not yet or never a program of the job? */
-export function isSupervisorText(pid: number, supervisorName: string): boolean {
-  return readProcessFile(pid, "cmdline")?.includes(`\0${supervisorName}\0/`) === true;
-}
-
-/** Does the environment with which the process began hold this entry? false when it cannot be read. */
-export function beganWith(pid: number, name: string, value: string): boolean {
-  const environment = readProcessFile(pid, "environ");
-  return environment !== null && `\0${environment}`.includes(`\0${name}=${value}\0`);
-}
-
-function listPids(): number[] {
+export function listPids(): number[] {
   return readdirSync("/proc")
     .filter((name) => /^[1-9][0-9]*$/.test(name))
     .map(Number);
 }
 
 /** null when the process is gone or belongs to somebody else: neither is ours. */
-function readProcessFile(pid: number, file: "stat" | "cmdline" | "environ"): string | null {
+export function readProcessFile(pid: number, file: "stat" | "cmdline" | "environ"): string | null {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {

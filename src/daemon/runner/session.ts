@@ -1,52 +1,65 @@
 /**
  * The processes of a run: everything in the session that its supervisor leads, also what `timeout(1)`
- * put in a group of its own. Signals go out here and nowhere else, after the identity of the supervisor
+ * put in a group of its own. A standing supervisor leads its session through many runs: what an earlier one left there
+ * says so in its environment. Signals go out here and nowhere else, after the identity of the supervisor
  * has been checked; the supervisor itself is left alone, because it writes the status.
  *
  * Requests of one turn share one scan of /proc, so that stopping a thousand runs stays cheap.
  */
 import {
-  beganWith,
+  environmentOf,
   hostBootId,
-  isAlive,
   isDead,
-  isSupervisorText,
   type ProcessIdentity,
   type ProcessStat,
   readAllProcesses,
   readProcessStat,
 } from "./process-identity.ts";
 import type { StopSignal } from "./runner.ts";
-import { SUPERVISOR_NAME } from "./supervisor.ts";
+import { isElsewhere, isSupervising, isSupervisorText } from "./supervisor-process.ts";
 
 /** Processes may fork while we look, and a run that has just begun may have none yet: how long to look again. */
 const LOOK_AGAIN_MS = 1_000;
 const LOOK_EVERY_MS = 5;
 
-/** The session of a run: its supervisor, and the job id that its processes have in their environment. */
+/** The session of a run: its supervisor, its job's id, which its processes have in their environment, and its directory. */
 export interface RunSession {
   readonly supervisor: ProcessIdentity;
   readonly jid: number;
+  readonly directory: string;
 }
 
-/** Live processes of the session except the supervisor. Empty when another boot or another process has the pid. */
+/** Live processes of the run except the supervisor. Empty when another boot or another process has the pid. */
 export function sessionMembers(session: RunSession, processes: readonly ProcessStat[]): ProcessStat[] {
-  const { supervisor, jid } = session;
+  const { supervisor, jid, directory } = session;
   const members = processes.filter((one) => one.session === supervisor.pid && one.pid !== supervisor.pid && !isDead(one));
   if (members.length === 0) return members;
   const leader = readProcessStat(supervisor.pid);
-  if (leader !== null) return leader.startTime === supervisor.startTime ? members : [];
-  // The leader is gone. The kernel does not give its pid away while the session has members, but a later
-  // session could have had the same number and lost its leader too: the environment tells.
-  return members.filter((one) => one.startTime >= supervisor.startTime && beganWith(one.pid, "EXPJOB_JID", String(jid)));
+  if (leader !== null && leader.startTime !== supervisor.startTime) return [];
+  const named = (pid: number): string | null => environmentOf(pid, "EXPJOB_JID");
+  // The supervisor has another run by now, or is gone. The kernel does not give its pid away while the session has members,
+  // but a later session could have had the same number and lost its leader too: only what names this job is of this run.
+  if (leader === null || isDead(leader) || isElsewhere(supervisor.pid, directory)) {
+    return members.filter((one) => one.startTime >= supervisor.startTime && named(one.pid) === String(jid));
+  }
+  return members.filter((one) => [null, String(jid)].includes(named(one.pid)));
 }
 
 /** Does no process of the run live, supervisor included? Errs on the side of false. */
-export function isSessionEmpty(supervisor: ProcessIdentity): boolean {
-  if (supervisor.bootId !== hostBootId()) return true;
+export function isSessionEmpty(session: RunSession): boolean {
+  const { supervisor, jid, directory } = session;
+  const bootId = hostBootId();
+  if (supervisor.bootId !== bootId) return true;
   const leader = readProcessStat(supervisor.pid);
   if (leader !== null && leader.startTime !== supervisor.startTime) return true;
-  return !readAllProcesses().some((one) => one.session === supervisor.pid && !isDead(one));
+  if (isSupervising(supervisor, directory, bootId)) return false;
+  return !readAllProcesses().some(
+    (one) =>
+      one.session === supervisor.pid &&
+      one.pid !== supervisor.pid &&
+      !isDead(one) &&
+      [null, String(jid)].includes(environmentOf(one.pid, "EXPJOB_JID")),
+  );
 }
 
 interface SignalRequest {
@@ -90,7 +103,7 @@ function signalMembers(request: SignalRequest, seen: Seen): "found" | "early" | 
   for (const member of sessionMembers(session, seen.processes)) {
     if (signaled.has(member.pid)) continue;
     // Until the supervisor's child has become the job's program, a signal that can be caught would be lost in it.
-    if (signal === "TERM" && isSupervisorText(member.pid, SUPERVISOR_NAME)) {
+    if (signal === "TERM" && isSupervisorText(member.pid)) {
       look = "early";
       continue;
     }
@@ -99,7 +112,7 @@ function signalMembers(request: SignalRequest, seen: Seen): "found" | "early" | 
     signaled.add(member.pid);
     if (sendSignal(member.pid, signal)) look = "found";
   }
-  if (look === "done" && signaled.size === 0 && isAlive(session.supervisor, seen.bootId)) return "early";
+  if (look === "done" && signaled.size === 0 && isSupervising(session.supervisor, session.directory, seen.bootId)) return "early";
   return look;
 }
 

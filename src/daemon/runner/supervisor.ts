@@ -1,24 +1,29 @@
 /**
- * The supervisor of a run: one constant POSIX `sh` text, the same on this host and on a machine
- * reached over SSH. It claims the run, says who it is, runs the job in the foreground and leaves the
- * job's exit code. This file is the specification of what it reads, writes and answers.
+ * The supervisor of runs: one constant POSIX `sh` text, the same on this host and on a machine reached over SSH. It
+ * claims a run, says who it is, runs the job in the foreground and leaves the job's exit code. This file is the
+ * specification of what it reads, writes and answers.
  *
  * It must not interpolate anything, use programs beside the shell's own words (the one exception is
  * `sleep`, while the disk is full), or print to the job's files.
  *
- * How it is started, as the leader of a new session, with standard input and error on /dev/null:
+ * It is the leader of a session, with standard error on /dev/null, in one of two ways (docs/adr/0007-standing-supervisors.md):
  *
- *   /bin/sh -c SUPERVISOR expjob RUNDIR WORKDIR STDOUT STDERR MODE [words...]
+ *   for one run         /bin/sh -c SUPERVISOR expjob RUNDIR WORKDIR STDOUT STDERR MODE [words...]
+ *   for one after the other (standing)   /bin/sh -s expjob RUNROOT
+ *                       reads SUPERVISOR_FUNCTIONS and then requests (supervisorRequest) from its standard input, and
+ *                       is gone when that ends, after the run that it has then.
  *
- * - All paths are absolute; RUNDIR exists. MODE is `shell` (the command text is in EXPJOB_COMMAND) or
- *   `words` (the words are executed as they are; word 0 is an absolute path).
+ * - All paths are absolute; RUNDIR exists. MODE is `shell` (the command text is in EXPJOB_COMMAND), `words` (the words are
+ *   executed as they are; word 0 is an absolute path) or `plain` (standing only: the words are a command that needs no shell
+ *   of its own, see plain-command.ts).
  * - EXPJOB_COMMAND reaches the job's shell through the environment, so that it is in no argument list
  *   and in no file, and is unset before the first word of it runs. The job's shell is a fresh one: its
  *   `$$` is its own, and it has no variable, function, option or positional parameter of ours.
  * - EXPJOB_SUPERVISOR_UMASK, EXPJOB_SUPERVISOR_OPEN_FILES and EXPJOB_SUPERVISOR_CORE_DUMPS are optional: the
  *   umask (octal) and the soft limits of open files and of core dumps (as ulimit takes it) of the job. All EXPJOB_SUPERVISOR_* names are ours and are unset.
- * - Standard output may be a pipe to whoever started it. It gets at most one line (below) and is closed
- *   before the job runs, so that nothing of the job depends on the starter. The starter may be dead.
+ * - Standard output may be a pipe to whoever started it. It gets the lines below; the job has none of it, so that nothing
+ *   of the job depends on the starter, who may be dead. A supervisor of one run says one line and closes it before the job runs.
+ * - While it has a run, its working directory is RUNDIR; before and after, `/`. That tells which of its runs it has.
  *
  * Files in RUNDIR, all written once and complete only with their closing word:
  *
@@ -31,7 +36,7 @@
  * Recovery withdraws a run that nobody began by creating `claim`, or when that exists `pid`, itself
  * (run-directory.ts).
  *
- * Lines on standard output, and the supervisor's own exit code, see SupervisorExit:
+ * Lines on standard output; a standing one has the request's tag and a blank before each:
  *
  *   started <pid> <start time> <boot id>
  *   claimed                  another supervisor or the recovery has the claim; nothing was touched
@@ -40,8 +45,14 @@
  *   refused proc             /proc does not tell who we are
  *   refused pid              the pid file cannot be written (no space, or withdrawn)
  *   refused directory        RUNDIR cannot be entered or written; nothing was claimed
+ *   ended <0..255> <1|0>     standing only, after `started`: `status` is written; 1: a log holds something
+ *
+ * The exit code of a supervisor of one run is a SupervisorExit. A standing one ends only with its input, or when it can
+ * leave no status: what it then has said is all there is.
  */
 
+import { quote } from "shlex";
+import { plainWords } from "./plain-command.ts";
 import type { CallerLimits, Program } from "./runner.ts";
 
 /** The supervisor's own exit code. The job's is in the status file. */
@@ -63,57 +74,82 @@ export const SUPERVISOR_NAME = "expjob";
  * because the starter may be dead. The job is never put in the background: `&` would ignore INT. A subshell,
  * because the supervisor's own standard error must stay where the shell's "Killed" does no harm; a fresh
  * shell within it, because in a subshell `$$` would be the supervisor and `kill -9 $$` would lose the run.
+ * A plain command cannot know the difference, and a program that is not there is the fresh shell's to report.
  */
-export const SUPERVISOR = `trap : HUP INT QUIT USR1 USR2 ALRM TERM PIPE
-EXPJOB_SUPERVISOR_UMASK=\${EXPJOB_SUPERVISOR_UMASK:-$(umask)}
+export const SUPERVISOR_FUNCTIONS = `trap : HUP INT QUIT USR1 USR2 ALRM TERM PIPE
+EXPJOB_SUPERVISOR_OWN_UMASK=$(umask)
 umask 077
-if cd "$2"; then EXPJOB_SUPERVISOR_REFUSED=; else EXPJOB_SUPERVISOR_REFUSED=workdir; fi
-cd "$1" || { echo refused directory; exit 66; }
-set -C
-if { true; } >claim; then :
-elif [ -e claim ]; then echo claimed; exit 65
-else echo refused directory; exit 66
-fi
-expjob_refuse() {
-  echo "refused $1"
-  echo "refused $1 end" >status
-  exit 66
-}
-case $EXPJOB_SUPERVISOR_REFUSED in ?*) expjob_refuse workdir ;; esac
+cd /
+expjob_environment() { :; }
+expjob_identify() { EXPJOB_SUPERVISOR_IDENTITY="$$ \${20} $EXPJOB_SUPERVISOR_BOOT"; }
 read -r EXPJOB_SUPERVISOR_STAT </proc/$$/stat
 read -r EXPJOB_SUPERVISOR_BOOT </proc/sys/kernel/random/boot_id
-expjob_identify() { EXPJOB_SUPERVISOR_IDENTITY="$$ \${20} $EXPJOB_SUPERVISOR_BOOT"; }
 expjob_identify \${EXPJOB_SUPERVISOR_STAT##*') '}
-case $EXPJOB_SUPERVISOR_IDENTITY in *' '[0-9]*' '?*) ;; *) expjob_refuse proc ;; esac
-umask "$EXPJOB_SUPERVISOR_UMASK"
-{
-  umask 077
-  echo "$EXPJOB_SUPERVISOR_IDENTITY end" >pid || { echo refused pid; exit 66; }
-  echo "started $EXPJOB_SUPERVISOR_IDENTITY"
-  exec >/dev/null
+expjob_refuse() {
+  echo "\${EXPJOB_SUPERVISOR_TAG}refused $1"
+  echo "refused $1 end" >status
   set +C
-  (
-    umask "$EXPJOB_SUPERVISOR_UMASK"
-    case $EXPJOB_SUPERVISOR_OPEN_FILES in ?*) ulimit -Sn "$EXPJOB_SUPERVISOR_OPEN_FILES" ;; esac
-    case $EXPJOB_SUPERVISOR_CORE_DUMPS in ?*) ulimit -Sc "$EXPJOB_SUPERVISOR_CORE_DUMPS" ;; esac
-    cd "$2"
-    unset OLDPWD EXPJOB_SUPERVISOR_UMASK EXPJOB_SUPERVISOR_OPEN_FILES EXPJOB_SUPERVISOR_CORE_DUMPS EXPJOB_SUPERVISOR_REFUSED \\
-      EXPJOB_SUPERVISOR_STAT EXPJOB_SUPERVISOR_BOOT EXPJOB_SUPERVISOR_IDENTITY
-    case $5 in
-      shell) exec /bin/sh -c 'eval "unset EXPJOB_COMMAND; $EXPJOB_COMMAND"' sh </dev/null >&3 2>&4 3>&- 4>&- ;;
-      words) shift 5; exec "$@" </dev/null >&3 2>&4 3>&- 4>&- ;;
+  cd /
+}
+expjob_job() {
+  umask "$EXPJOB_SUPERVISOR_UMASK"
+  case $EXPJOB_SUPERVISOR_OPEN_FILES in ?*) ulimit -Sn "$EXPJOB_SUPERVISOR_OPEN_FILES" ;; esac
+  case $EXPJOB_SUPERVISOR_CORE_DUMPS in ?*) ulimit -Sc "$EXPJOB_SUPERVISOR_CORE_DUMPS" ;; esac
+  cd "$2"
+  unset OLDPWD EXPJOB_SUPERVISOR_UMASK EXPJOB_SUPERVISOR_OPEN_FILES EXPJOB_SUPERVISOR_CORE_DUMPS EXPJOB_SUPERVISOR_REFUSED \\
+    EXPJOB_SUPERVISOR_STAT EXPJOB_SUPERVISOR_BOOT EXPJOB_SUPERVISOR_IDENTITY EXPJOB_SUPERVISOR_TAG EXPJOB_SUPERVISOR_OWN_UMASK
+  expjob_environment
+  case $5 in
+    words) shift 5; exec "$@" ;;
+    plain)
+      shift 5
+      case $1 in true | false | : | echo | printf | test) "$@"; exit ;; esac
+      command -v "$1" >/dev/null && exec "$@"
+      export EXPJOB_COMMAND="$*" ;;
+  esac
+  exec /bin/sh -c 'eval "unset EXPJOB_COMMAND; $EXPJOB_COMMAND"' sh
+}
+expjob_supervise() {
+  EXPJOB_SUPERVISOR_REFUSED=
+  cd "$2" || EXPJOB_SUPERVISOR_REFUSED=workdir
+  cd "$1" || { echo "\${EXPJOB_SUPERVISOR_TAG}refused directory"; cd /; return 66; }
+  set -C
+  if { true; } >claim; then :
+  elif [ -e claim ]; then echo "\${EXPJOB_SUPERVISOR_TAG}claimed"; set +C; cd /; return 65
+  else echo "\${EXPJOB_SUPERVISOR_TAG}refused directory"; set +C; cd /; return 66
+  fi
+  case $EXPJOB_SUPERVISOR_REFUSED in ?*) expjob_refuse workdir; return 66 ;; esac
+  case $EXPJOB_SUPERVISOR_IDENTITY in *' '[0-9]*' '?*) ;; *) expjob_refuse proc; return 66 ;; esac
+  umask "$EXPJOB_SUPERVISOR_UMASK"
+  {
+    umask 077
+    echo "$EXPJOB_SUPERVISOR_IDENTITY end" >pid || { echo "\${EXPJOB_SUPERVISOR_TAG}refused pid"; set +C; cd /; return 66; }
+    echo "\${EXPJOB_SUPERVISOR_TAG}started $EXPJOB_SUPERVISOR_IDENTITY"
+    case $EXPJOB_SUPERVISOR_TAG in '') exec >/dev/null ;; esac
+    set +C
+    ( expjob_job "$@" ) </dev/null >&3 2>&4 3>&- 4>&-
+    EXPJOB_SUPERVISOR_STATUS=$?
+    if [ -L status ] || { [ -e status ] && ! [ -f status ]; }; then exit 66; fi
+    until echo "$EXPJOB_SUPERVISOR_STATUS end" >status; do
+      [ -e claim ] || exit 66
+      command -p sleep 1
+    done
+    cd /
+    case $EXPJOB_SUPERVISOR_TAG in ?*)
+      if [ -s "$3" ] || [ -s "$4" ]; then EXPJOB_SUPERVISOR_STATUS="$EXPJOB_SUPERVISOR_STATUS 1"; else EXPJOB_SUPERVISOR_STATUS="$EXPJOB_SUPERVISOR_STATUS 0"; fi
+      echo "\${EXPJOB_SUPERVISOR_TAG}ended $EXPJOB_SUPERVISOR_STATUS" ;;
     esac
-    exit 126
-  )
-  EXPJOB_SUPERVISOR_STATUS=$?
-  if [ -L status ] || { [ -e status ] && ! [ -f status ]; }; then exit 66; fi
-  until echo "$EXPJOB_SUPERVISOR_STATUS end" >status; do
-    [ -e claim ] || exit 66
-    command -p sleep 1
-  done
-  exit 0
-} 3>>"$3" 4>>"$4"
-expjob_refuse log
+    return 0
+  } 3>>"$3" 4>>"$4"
+  umask 077
+  expjob_refuse log
+  return 66
+}
+`;
+
+export const SUPERVISOR = `${SUPERVISOR_FUNCTIONS}EXPJOB_SUPERVISOR_TAG=
+EXPJOB_SUPERVISOR_UMASK=\${EXPJOB_SUPERVISOR_UMASK:-$EXPJOB_SUPERVISOR_OWN_UMASK}
+expjob_supervise "$@"
 `;
 
 /** What varies of one start of the supervisor. */
@@ -125,7 +161,7 @@ export interface SupervisorStart {
   readonly program: Program;
 }
 
-/** The words after `/bin/sh`. No word holds the command text of a shell program. */
+/** The words after `/bin/sh` of a supervisor for one run. No word holds the command text of a shell program. */
 export function supervisorArguments(start: SupervisorStart): string[] {
   const { runDirectory, workDirectory, stdout, stderr, program } = start;
   const words = program.kind === "words" ? program.words : [];
@@ -137,9 +173,54 @@ export function supervisorEnvironment(program: Program, caller: CallerLimits | n
   const environment: Record<string, string> = {};
   if (program.kind === "shell") environment.EXPJOB_COMMAND = program.text;
   if (caller !== null) {
-    environment.EXPJOB_SUPERVISOR_UMASK = caller.umask.toString(8).padStart(4, "0");
+    environment.EXPJOB_SUPERVISOR_UMASK = umaskText(caller);
     if (caller.openFilesSoft !== null) environment.EXPJOB_SUPERVISOR_OPEN_FILES = String(caller.openFilesSoft);
     if (caller.coreDumpsSoft !== undefined) environment.EXPJOB_SUPERVISOR_CORE_DUMPS = caller.coreDumpsSoft;
   }
   return environment;
+}
+
+/** The words after `/bin/sh` of a standing supervisor. */
+export function standingArguments(root: string): string[] {
+  return ["-s", SUPERVISOR_NAME, root];
+}
+
+/** One run for a standing supervisor. */
+export interface SupervisorRequest extends SupervisorStart {
+  /** Of [0-9a-z]; its lines begin with it. */
+  readonly tag: string;
+  /** Of the job, beside what the supervisor itself was started with: names that a shell takes. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly caller: CallerLimits | null;
+}
+
+/**
+ * The text that a standing supervisor is given. It is one braced command: of a part of it, when the writer died, nothing is
+ * done. All that varies is quoted.
+ */
+export function supervisorRequest(request: SupervisorRequest): string {
+  const { program, caller, environment, tag } = request;
+  const plain = program.kind === "shell" ? plainWords(program.text) : null;
+  const job = program.kind === "shell" && plain === null ? { ...environment, EXPJOB_COMMAND: program.text } : environment;
+  const exports = Object.entries(job).map(([name, value]) => ` ${name}=${quote(value)}`);
+  const words = plain ?? (program.kind === "words" ? program.words : []);
+  const start = [
+    request.runDirectory,
+    request.workDirectory,
+    request.stdout,
+    request.stderr,
+    plain === null ? program.kind : "plain",
+    ...words,
+  ];
+  const limits = [
+    `EXPJOB_SUPERVISOR_UMASK=${caller === null ? "$EXPJOB_SUPERVISOR_OWN_UMASK" : umaskText(caller)}`,
+    `EXPJOB_SUPERVISOR_OPEN_FILES=${caller?.openFilesSoft ?? ""}`,
+    `EXPJOB_SUPERVISOR_CORE_DUMPS=${quote(caller?.coreDumpsSoft ?? "")}`,
+  ].join(" ");
+  const environmentBody = exports.length === 0 ? ":" : `export${exports.join("")}`;
+  return `{ ${limits} EXPJOB_SUPERVISOR_TAG='${tag} '; expjob_environment() { ${environmentBody}; }; expjob_supervise ${start.map(quote).join(" ")}; }\n`;
+}
+
+function umaskText({ umask }: CallerLimits): string {
+  return umask.toString(8).padStart(4, "0");
 }
