@@ -46,6 +46,8 @@ export interface BuildResult {
 }
 
 const root = resolve(import.meta.dir, "..");
+/** Modules that run as threads of their own: each is found in the executable by its path here. */
+const THREADS: readonly string[] = ["src/daemon/copier/receive-worker.ts"];
 
 /** Where the executable of these options is, built or not. */
 export function binaryPath(options: BuildOptions = {}): string {
@@ -108,7 +110,7 @@ function stampPath(outfile: string): string {
 
 async function compile(entry: string, outfile: string, target: string | undefined): Promise<void> {
   const build = await Bun.build({
-    entrypoints: [entry],
+    entrypoints: [entry, ...THREADS.map((file) => join(root, file))],
     root,
     compile: {
       outfile,

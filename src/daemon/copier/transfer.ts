@@ -119,7 +119,7 @@ class Fetch {
     }
   }
 
-  /** Files that are here in full are hashed; of the others, the one that a stream can begin with is returned. */
+  /** Files that are here in full are hashed; of the others, the one that a stream can begin with is returned: it is hashed there. */
   async #takeUpLeftovers(): Promise<Resumed | null> {
     let resumed: Resumed | null = null;
     const slice = new TimeSlice();
@@ -131,11 +131,12 @@ class Fetch {
       if (found === null || !found.isFile() || found.nlink !== 1 || found.size > progress.file.bytes || found.size === 0) continue;
       const isComplete = found.size === progress.file.bytes;
       if (!isComplete && (resumed !== null || found.size < RESUME_BYTES_MIN)) continue;
-      const hasher = await hashBeginning(path, found.size);
-      if (hasher === null) continue;
+      if (isComplete) {
+        const hasher = await hashBeginning(path, found.size);
+        if (hasher === null) continue;
+        progress.received = hasher.digest("hex");
+      } else resumed = { progress, bytes: found.size };
       progress.isLeftover = true;
-      if (isComplete) progress.received = hasher.digest("hex");
-      else resumed = { progress, bytes: found.size, hasher };
       if (this.#source.signal.aborted) throw canceled();
     }
     return resumed;
@@ -249,8 +250,8 @@ class Fetch {
 
   #toReceive(progress: Progress, resumed: Resumed | null): FileToReceive {
     const { source, bytes } = progress.file;
-    const resume = resumed?.progress === progress ? { bytes: resumed.bytes, hasher: resumed.hasher } : null;
-    return { source, path: this.#pathOf(progress.file), bytes, resume, umask: this.#incoming.umask };
+    const resumeBytes = resumed?.progress === progress ? resumed.bytes : 0;
+    return { source, path: this.#pathOf(progress.file), bytes, resumeBytes, umask: this.#incoming.umask };
   }
 
   #pathOf(file: ListedFile): string {
@@ -261,7 +262,6 @@ class Fetch {
 interface Resumed {
   readonly progress: Progress;
   readonly bytes: number;
-  readonly hasher: Bun.CryptoHasher;
 }
 
 function isCanceled(error: unknown): boolean {
