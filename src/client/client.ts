@@ -2,10 +2,10 @@
  * What commands call: methods by name with typed parameters and results. A change carries a random request
  * id, so that asking again after a lost connection is harmless, and that is done once without a word.
  */
-import * as v from "valibot";
 import { type Address, parseAddress } from "../protocol/address.ts";
-import type { Method } from "../protocol/method.ts";
-import { type Chunk, METHODS, type MethodName, type Params, type Result, type StreamName } from "../protocol/methods.ts";
+import type { Chunk, MethodName, Params, Result, StreamName } from "../protocol/methods.ts";
+import { misfit, type Shape, type WireMethod } from "../protocol/shape.ts";
+import { wireShapes } from "../protocol/wire-shapes.ts" with { type: "macro" };
 import { Connection, type DialOptions, type OutgoingRequest } from "./connection.ts";
 import { ClientError } from "./error.ts";
 import { ChunkBuffer, type ClientStream, canceled } from "./stream.ts";
@@ -24,6 +24,8 @@ export interface ConnectOptions {
 export type CallName = Exclude<MethodName, StreamName>;
 
 const TIMEOUT_MS = 5_000;
+/** Each as JSON, so that a call reads those of its own method only. */
+const METHODS: Readonly<Record<MethodName, string>> = wireShapes();
 /** Waits before trying again: a server may just be starting, or have too many to shake hands with. Each varies by half. */
 const RETRY_DELAYS_MS = { refused: [20, 60, 150], closed: [20, 60, 150, 300, 400] } as const;
 
@@ -61,7 +63,7 @@ export class Client {
 
   /** @throws {RequestError} when the server refuses. @throws {ClientError} when there is no answer. */
   async call<M extends CallName>(name: M, params: Params<M>): Promise<Result<M>> {
-    const method: Method = METHODS[name];
+    const method = wireMethod(name);
     const request = { method: name, params, requestId: method.mutates ? crypto.randomUUID() : null };
     const result = await this.#ask(request).catch((error: unknown) => this.#askAgain(request, error));
     return this.#accept(method.result, result, name) as Result<M>;
@@ -69,7 +71,7 @@ export class Client {
 
   /** Starts at once. It is not asked again when the connection is lost. */
   stream<M extends StreamName>(name: M, params: Params<M>): ClientStream<Chunk<M>, Result<M>> {
-    const method: Method & { chunk: v.GenericSchema } = METHODS[name];
+    const method = wireMethod(name);
     const result = Promise.withResolvers<unknown>();
     let cancel = (): void => undefined;
     let acknowledge = (_bytes: number): void => undefined;
@@ -103,7 +105,7 @@ export class Client {
     return {
       result: accepted,
       cancel: stop,
-      [Symbol.asyncIterator]: () => this.#chunks(buffer, method.chunk, name, stop) as AsyncIterator<Chunk<M>>,
+      [Symbol.asyncIterator]: () => this.#chunks(buffer, { shape: method.chunk, method: name, stop }) as AsyncIterator<Chunk<M>>,
     };
   }
 
@@ -113,9 +115,12 @@ export class Client {
     this.#connection.close();
   }
 
-  async *#chunks(buffer: ChunkBuffer, schema: v.GenericSchema, method: string, stop: () => void): AsyncGenerator<unknown> {
+  async *#chunks(
+    buffer: ChunkBuffer,
+    { shape, method, stop }: { readonly shape: Shape | undefined; readonly method: string; readonly stop: () => void },
+  ): AsyncGenerator<unknown> {
     try {
-      for await (const chunk of buffer.read()) yield this.#accept(schema, chunk, method);
+      for await (const chunk of buffer.read()) yield this.#accept(shape, chunk, method);
     } finally {
       if (!buffer.ended) stop();
     }
@@ -154,10 +159,9 @@ export class Client {
   }
 
   /** Unknown fields are dropped; an answer that does not fit is one of another version. */
-  #accept(schema: v.GenericSchema, value: unknown, method: string): unknown {
-    const parsed = v.safeParse(schema, value);
-    if (parsed.success) return parsed.output;
-    const field = v.getDotPath(parsed.issues[0]) ?? "";
+  #accept(shape: Shape | undefined, value: unknown, method: string): unknown {
+    const field = shape === undefined ? "" : misfit(shape, value);
+    if (field === null) return value;
     throw new ClientError("version-mismatch", {
       method,
       field,
@@ -165,6 +169,10 @@ export class Client {
       client_version: this.#dialling.version,
     });
   }
+}
+
+function wireMethod(name: MethodName): WireMethod {
+  return JSON.parse(METHODS[name]) as WireMethod;
 }
 
 async function dialPatiently(options: DialOptions): Promise<Connection> {

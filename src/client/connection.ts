@@ -3,10 +3,11 @@
  * messages and bytes; method names, schemas and retries are the client's (client.ts).
  */
 import { type Address, formatAddress } from "../protocol/address.ts";
+import { decodeServerMessage, encodeClientMessage } from "../protocol/client-message.ts";
 import { RequestError, type RequestErrorBody } from "../protocol/error.ts";
 import { FrameReader } from "../protocol/frame.ts";
-import { NONCE_BYTES } from "../protocol/limits.ts";
-import { type ClientMessage, CONNECTION_ID, decodeServerMessage, encodeClientMessage, type ServerMessage } from "../protocol/message.ts";
+import { CONNECTION_ID, NONCE_BYTES } from "../protocol/limits.ts";
+import type { ClientMessage, ServerMessage } from "../protocol/message.ts";
 import { OutputQueue } from "../protocol/output-queue.ts";
 import { ClientError } from "./error.ts";
 import { ClientHandshake } from "./handshake.ts";
@@ -83,7 +84,7 @@ export class Connection {
   request(request: OutgoingRequest, receiver: Receiver): number {
     if (this.#state === "closed") throw new ClientError("connection-lost", { address: this.#address });
     const id = this.#lastId + 1;
-    const frame = encodeClientMessage({ kind: "request", id, ...request });
+    const frame = encodeClientMessage({ kind: "request", id, ...request, json: true });
     this.#lastId = id;
     this.#receivers.set(id, receiver);
     this.#write(frame);

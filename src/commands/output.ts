@@ -8,7 +8,6 @@ import type { Screen } from "../terminal/job-listing.ts";
 import { printableLines } from "../terminal/printable.ts";
 import { Failure } from "./failure.ts";
 import type { GlobalFlags } from "./global-flags.ts";
-import { terminalWidth } from "./terminal-width.ts";
 
 export interface Output {
   readonly json: boolean;
@@ -37,6 +36,8 @@ export function createOutput(globals: Pick<GlobalFlags, "json" | "quiet" | "colo
     isTerminal: () => isTerminal(1),
     screen: async () => {
       if (!isTerminal(1)) return { width: Number.POSITIVE_INFINITY, colours: false };
+      // Calls the C library: what goes into a pipe need not load that.
+      const { terminalWidth } = await import("./terminal-width.ts");
       return { width: (await terminalWidth(1)) ?? 80, colours };
     },
     print: (text) => void toStdout(lineOf(text)),

@@ -62,6 +62,7 @@ class Reader {
   readonly #flags = new Map<string, string[]>();
   readonly #words: string[] = [];
   readonly #rest: string[];
+  #leafDefinitions: ArgumentsDefinition | null = null;
 
   constructor(root: Group, argv: readonly string[]) {
     this.command = root;
@@ -98,6 +99,7 @@ class Reader {
     const entry = command.commands.find((candidate) => candidate.name === word || candidate.alias === word);
     if (entry === undefined) throw await unknownCommand(word, command, this.path);
     this.command = await entry.load();
+    if (this.command.kind === "leaf") this.#leafDefinitions = { ...GLOBAL_FLAGS, ...this.command.arguments };
     this.path.push(entry.name);
   }
 
@@ -176,7 +178,7 @@ class Reader {
   }
 
   #definitions(): ArgumentsDefinition {
-    return this.command.kind === "leaf" ? { ...GLOBAL_FLAGS, ...this.command.arguments } : GLOBAL_FLAGS;
+    return this.#leafDefinitions ?? GLOBAL_FLAGS;
   }
 
   #definition(name: string): ArgumentDefinition | undefined {
@@ -204,20 +206,20 @@ class Reader {
 function checkedWords(command: Leaf, words: readonly string[], path: readonly string[]): readonly string[] {
   const expected = Object.entries(command.arguments).filter(([, definition]) => definition.type === "positional");
   const called = calledName(command, path);
-  const place = `Write ${called} ${usageOf(command)}; \`${called} --help\` tells more.`;
+  const place = (): string => `Write ${called} ${usageOf(command)}; \`${called} --help\` tells more.`;
   for (const [index, [word, definition]] of expected.entries()) {
     const optional = definition.required === false || definition.default !== undefined;
     if (words[index] === undefined && !optional)
       throw new UsageError(
         `\`${called}\` needs ${wordName(word, definition)}`.replace(/\.*$/, (dots) => dots || "."),
-        place,
+        place(),
       );
   }
   const takesRest = expected.some(([, definition]) => isRest(definition));
   const extra = words[expected.length];
   if (!takesRest && extra !== undefined) {
     const hint =
-      expected.length === 0 ? `It takes flags only: \`${called} --help\` lists them.` : `${place} Words with spaces need quotes.`;
+      expected.length === 0 ? `It takes flags only: \`${called} --help\` lists them.` : `${place()} Words with spaces need quotes.`;
     throw new UsageError(`\`${called}\` does not take another word: ${JSON.stringify(extra)}.`, hint);
   }
   return words;

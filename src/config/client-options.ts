@@ -1,7 +1,8 @@
 /** Where the client finds the server and the token: flag, else environment, else config.toml, else the default. */
 import { type Address, parseAddress } from "./address.ts";
 import { ConfigError } from "./config-error.ts";
-import { type ConfigFile, readConfigFile } from "./config-file.ts";
+import type { ConfigFile } from "./config-file.ts";
+import { readConfigSource } from "./config-source.ts";
 import { DEFAULT_ADDRESS } from "./defaults.ts";
 import { absolutePath, defaultConfigFile, defaultStateDir, type Environment, tokenFileIn } from "./paths.ts";
 
@@ -40,13 +41,22 @@ export async function resolveShared(flags: SharedFlags, surroundings: Surroundin
   const { environment, folder } = surroundings;
   const named = flags.config ?? fromEnvironment(environment, "EXPJOBSERVER_CONFIG");
   const path = named === undefined ? defaultConfigFile(environment) : absolutePath(named, folder, environment);
-  const file = await readConfigFile(path, named !== undefined, environment);
+  const file = await configFile(path, named !== undefined, environment);
   const stateDir = flags.stateDir ?? fromEnvironment(environment, "EXPJOBSERVER_STATE_DIR");
   return {
     file,
     address: addressFrom(flags.address, environment, file),
     stateDir: stateDir === undefined ? (file.serve.state_dir ?? defaultStateDir(environment)) : absolutePath(stateDir, folder, environment),
   };
+}
+
+const NO_FILE: ConfigFile = { path: null, serve: {}, classes: {}, limits: {}, log: {}, retention: {}, webhooks: [] };
+
+async function configFile(path: string, required: boolean, environment: Environment): Promise<ConfigFile> {
+  const source = readConfigSource(path, required);
+  if (source === null) return NO_FILE;
+  const { parseConfigFile } = await import("./config-file.ts");
+  return await parseConfigFile(source, path, environment);
 }
 
 function addressFrom(flag: string | undefined, environment: Environment, file: ConfigFile): Address {

@@ -1,8 +1,7 @@
 /**
- * config.toml: its keys, what they may hold, and reading it. It is strict: an unknown key or a wrong type is
- * one error that names the file, the key and the nearest key there is. Nothing else reads the file.
+ * config.toml: its keys and what they may hold. It is strict: an unknown key or a wrong type is one error that
+ * names the file, the key and the nearest key there is. Most clients have no such file, so this is loaded when there is one.
  */
-import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Address, parseAddress } from "./address.ts";
 import { ConfigError } from "./config-error.ts";
@@ -169,10 +168,8 @@ export interface ConfigFile {
   readonly retention: RetentionSettings;
 }
 
-/** @param required the user named the file: then it must be there. @throws ConfigError */
-export async function readConfigFile(file: string, required: boolean, environment: Environment): Promise<ConfigFile> {
-  const source = readSource(file, required);
-  if (source === null) return { path: null, serve: {}, classes: {}, limits: {}, log: {}, retention: {}, webhooks: [] };
+/** @param source what is in the file. @throws ConfigError */
+export async function parseConfigFile(source: string, file: string, environment: Environment): Promise<ConfigFile> {
   const { parse, TomlError } = await import("smol-toml");
   let document: Record<string, unknown>;
   try {
@@ -239,20 +236,6 @@ function unknownKey(key: string, name: string, where: Where): ConfigError {
   const close = nearest(key.replaceAll("-", "_"), where.known);
   const hint = close.length > 0 ? `Did you mean ${close.join(" or ")}?` : `The keys are: ${where.known.join(", ")}.`;
   return new ConfigError(`"${where.file}": there is no key "${name}".`, hint);
-}
-
-function readSource(file: string, required: boolean): string | null {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if ((code === "ENOENT" || code === "ENOTDIR") && !required) return null;
-    if (code === "ENOENT") throw new ConfigError(`There is no config file "${file}".`, "Correct --config, or leave it out.");
-    throw new ConfigError(
-      `The config file "${file}" cannot be read: ${code ?? String(error)}.`,
-      "Make it readable, or name another with --config.",
-    );
-  }
 }
 
 function shown(value: unknown): string {

@@ -1,6 +1,4 @@
 /** Why a request was refused: a code with data. The words are in terminal/request-error.ts. */
-import * as v from "valibot";
-
 export const ERROR_CODES = [
   // of the protocol itself
   "bad-frame",
@@ -45,12 +43,8 @@ export const ERROR_CODES = [
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-export const requestErrorSchema = v.object({
-  /** A newer server may send codes that this client does not know: it shows them as they are. */
-  code: v.string(),
-  data: v.record(v.string(), v.union([v.string(), v.number()])),
-});
 export interface RequestErrorBody {
+  /** A newer server may send codes that this client does not know: it shows them as they are. */
   readonly code: ErrorCode | (string & {});
   readonly data: Readonly<Record<string, string | number>>;
 }

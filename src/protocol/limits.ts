@@ -22,6 +22,8 @@ export const METHOD_NAME_LENGTH_MAX = 100;
 export const REQUEST_ID_LENGTH_MAX = 64;
 /** Request ids on the connection are u32 from 1; 0 stands for the connection itself. */
 export const MESSAGE_ID_MAX = 2 ** 32 - 1;
+/** For errors of the connection as a whole, after which it is closed. */
+export const CONNECTION_ID = 0;
 export const REQUESTS_IN_FLIGHT_MAX = 64;
 
 /** Bytes of chunk frames that a stream may have on the way without an acknowledgement. */

@@ -7,7 +7,7 @@ export interface ProtocolVersion {
   readonly minor: number;
 }
 
-export const PROTOCOL_VERSION: ProtocolVersion = { major: 1, minor: 0 };
+export const PROTOCOL_VERSION: ProtocolVersion = { major: 1, minor: 1 };
 
 export function worksWith(ours: ProtocolVersion, theirs: ProtocolVersion): boolean {
   return ours.major === theirs.major;

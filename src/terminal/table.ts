@@ -26,25 +26,28 @@ const ALIGNED_MAX = 120;
 
 /** Lines without trailing spaces; the first is the header. */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], options: TableOptions): string[] {
+  const measured = rows.map((row) => row.map((cell) => Bun.stringWidth(cell)));
   const natural = columns.map((column, index) =>
-    rows.reduce((widest, row) => Math.max(widest, Bun.stringWidth(row[index] ?? "")), Bun.stringWidth(column.header)),
+    measured.reduce((widest, cells) => Math.max(widest, cells[index] ?? 0), Bun.stringWidth(column.header)),
   );
   const widths = fitWidths(columns, natural, options.width - INDENT - GAP * (columns.length - 1));
   const aligned = widths.map((width) => (options.width === Number.POSITIVE_INFINITY ? Math.min(width, ALIGNED_MAX) : width));
-  const draw = (cells: readonly string[]): string => {
+  const draw = (cells: readonly string[], cellWidths: readonly number[]): string => {
     const last = lastFilled(cells);
     let line = " ".repeat(INDENT);
-    for (const [index, column] of columns.entries()) {
-      if (index > last) break;
-      const cell = fitCell(cells[index] ?? "", widths[index] ?? 0);
-      const space = " ".repeat(Math.max(0, (aligned[index] ?? 0) - Bun.stringWidth(cell)));
-      line += column.align === "right" ? space + cell : index === last ? cell : cell + space;
+    for (let index = 0; index <= last; index += 1) {
+      const whole = cells[index] ?? "";
+      const fits = (cellWidths[index] ?? 0) <= (widths[index] ?? 0);
+      const cell = fits ? whole : fitCell(whole, widths[index] ?? 0);
+      const space = " ".repeat(Math.max(0, (aligned[index] ?? 0) - (fits ? (cellWidths[index] ?? 0) : Bun.stringWidth(cell))));
+      line += columns[index]?.align === "right" ? space + cell : index === last ? cell : cell + space;
       if (index < last) line += " ".repeat(GAP);
     }
-    return Bun.stringWidth(line) > options.width ? cut(line, options.width) : line;
+    return options.width !== Number.POSITIVE_INFINITY && Bun.stringWidth(line) > options.width ? cut(line, options.width) : line;
   };
   const header = columns.map((column, index) => options.header(fitCell(column.header, widths[index] ?? 0)));
-  return [draw(header), ...rows.map(draw)];
+  const headerWidths = header.map((cell) => Bun.stringWidth(cell));
+  return [draw(header, headerWidths), ...rows.map((row, index) => draw(row, measured[index] ?? []))];
 }
 
 /** Cut to the width, with an ellipsis when something is missing. */

@@ -2,16 +2,10 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import * as v from "valibot";
 import { formatAddress, isLoopback, parseAddress } from "../../src/protocol/address.ts";
-import { encode } from "../../src/protocol/codec.ts";
+import { decodeServerMessage, encodeClientMessage } from "../../src/protocol/client-message.ts";
+import { decode, encode } from "../../src/protocol/codec.ts";
 import { encodeHello, MAGIC, proof, readHello, sameProof } from "../../src/protocol/handshake.ts";
-import {
-  type ClientMessage,
-  decodeClientMessage,
-  decodeServerMessage,
-  encodeClientMessage,
-  encodeServerMessage,
-  type ServerMessage,
-} from "../../src/protocol/message.ts";
+import { type ClientMessage, decodeClientMessage, encodeServerMessage, type ServerMessage } from "../../src/protocol/message.ts";
 import { METHODS } from "../../src/protocol/methods.ts";
 import { formatToken, parseToken } from "../../src/protocol/token.ts";
 import { worksWith } from "../../src/protocol/version.ts";
@@ -46,6 +40,26 @@ test("messages of a server arrive as they were sent", () => {
     { kind: "error", id: 0, error: { code: "bad-frame", data: { fault: "empty", bytes: 3 } } },
   ];
   for (const sent of messages) expect(decodeServerMessage(encodeServerMessage(sent).subarray(4))).toEqual(sent);
+});
+
+test("a server answers in JSON text when it is asked to, but for bytes and errors", () => {
+  const messages: ServerMessage[] = [
+    { kind: "result", id: 1, result: null },
+    { kind: "result", id: 2, result: { a: [1, "ä\u2028"] } },
+    { kind: "chunk", id: 3, chunk: ["x"] },
+    { kind: "chunk", id: 4, chunk: Uint8Array.of(1, 2) },
+    { kind: "error", id: 5, error: { code: "no-such-id", data: { id: 3 } } },
+  ];
+  const frames = messages.map((sent) => encodeServerMessage(sent, true).subarray(4));
+  for (const [index, sent] of messages.entries()) expect(decodeServerMessage(frames[index] ?? new Uint8Array())).toEqual(sent);
+  const keys = frames.map((payload) => Object.keys(decode(payload, 100) as object)[1]);
+  expect(keys).toEqual(["result_json", "result_json", "chunk_json", "chunk", "error"]);
+});
+
+test("a client asks for JSON text, and a server of before reads its request as ever", () => {
+  const request: ClientMessage = { kind: "request", id: 1, method: "server.ping", params: {}, requestId: null, json: true };
+  expect(decodeClientMessage(encodeClientMessage(request).subarray(4))).toEqual(request);
+  expect(decode(encodeClientMessage(request).subarray(4), 100)).toEqual({ id: 1, method: "server.ping", params: {}, json: true });
 });
 
 describe("refused as an envelope of a client:", () => {

@@ -1,9 +1,10 @@
 /** Messages that are nearly right: the mutations an attacker who knows the format would begin with. */
 import { expect, test } from "bun:test";
+import { decodeServerMessage, encodeClientMessage } from "../../src/protocol/client-message.ts";
 import { encode } from "../../src/protocol/codec.ts";
 import { FrameReader, frame } from "../../src/protocol/frame.ts";
 import { FrameError } from "../../src/protocol/frame-error.ts";
-import { decodeClientMessage, decodeServerMessage, encodeClientMessage, encodeServerMessage } from "../../src/protocol/message.ts";
+import { decodeClientMessage, encodeServerMessage } from "../../src/protocol/message.ts";
 import { mutate } from "../support/mutated-bytes.ts";
 
 const ROUNDS = 10_000;

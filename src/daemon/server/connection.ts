@@ -5,7 +5,8 @@
 
 import { FrameReader } from "../../protocol/frame.ts";
 import { FrameError } from "../../protocol/frame-error.ts";
-import { CONNECTION_ID, decodeClientMessage, encodeServerMessage } from "../../protocol/message.ts";
+import { CONNECTION_ID } from "../../protocol/limits.ts";
+import { decodeClientMessage, encodeServerMessage } from "../../protocol/message.ts";
 import { OutputQueue } from "../../protocol/output-queue.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import { Exchange } from "./exchange.ts";

@@ -23,6 +23,8 @@ export interface ExchangeOutput {
 interface RequestInFlight {
   readonly controller: AbortController;
   readonly chunks: ChunkSender;
+  /** The client reads JSON text. */
+  readonly json: boolean;
   emitted: boolean;
 }
 
@@ -83,7 +85,7 @@ export class Exchange {
     }
     const controller = new AbortController();
     const chunks = new ChunkSender({ send: (chunk) => this.#chunk(id, chunk), room: () => this.#output.room() }, controller.signal);
-    this.#requests.set(id, { controller, chunks, emitted: false });
+    this.#requests.set(id, { controller, chunks, json: message.json === true, emitted: false });
     this.#output.changed();
     const context = { requestId: message.requestId, signal: controller.signal, emit: chunks.emit };
     // dispatch() never rejects; what #end throws would be a fault of ours and belongs in the log.
@@ -95,7 +97,7 @@ export class Exchange {
   #chunk(id: number, chunk: unknown): number {
     const request = this.#requests.get(id);
     if (request === undefined) throw new Error("A handler emitted a chunk after it had answered.");
-    const frame = encodeServerMessage({ kind: "chunk", id, chunk });
+    const frame = encodeServerMessage({ kind: "chunk", id, chunk }, request.json);
     request.emitted = true;
     this.#output.send(frame);
     return frame.length - FRAME_HEADER_BYTES;
@@ -112,7 +114,7 @@ export class Exchange {
   #encodeAnswer(message: RequestMessage, answer: Answer): Uint8Array {
     const { id, method } = message;
     try {
-      return encodeServerMessage({ ...answer, id });
+      return encodeServerMessage({ ...answer, id }, message.json);
     } catch (error) {
       if (error instanceof FrameError && error.fault === "too-long") {
         return encodeServerMessage({ kind: "error", id, error: { code: "limit-exceeded", data: { what: "reply", max: FRAME_BYTES_MAX } } });

@@ -2,8 +2,9 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ClientHandshake } from "../../../src/client/handshake.ts";
+import { encodeClientMessage } from "../../../src/protocol/client-message.ts";
 import { encodeHello, HANDSHAKE_STATUS, MAGIC, proof, readHello } from "../../../src/protocol/handshake.ts";
-import { encodeClientMessage } from "../../../src/protocol/message.ts";
+import { PROTOCOL_VERSION } from "../../../src/protocol/version.ts";
 import { FOREIGN_PROTOCOLS, type Foreign } from "../../support/foreign-protocols.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { forwardPort } from "./forwarder.ts";
@@ -78,7 +79,7 @@ test("a client of another major learns the server's version and is hung up on", 
   peer.write(encodeHello({ protocol: { major: 2, minor: 0 }, nonce, programVersion: "7.0.0" }));
   await waitFor(() => peer.closed);
   const read = readHello(peer.received);
-  expect(read).toMatchObject({ kind: "hello", length: peer.receivedBytes, hello: { protocol: { major: 1, minor: 0 } } });
+  expect(read).toMatchObject({ kind: "hello", length: peer.receivedBytes, hello: { protocol: PROTOCOL_VERSION } });
 });
 
 test("a client of another minor is welcome", async () => {

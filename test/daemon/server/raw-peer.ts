@@ -1,7 +1,8 @@
 /** A client of bytes: what it sends and reads is up to the test. */
 import { ClientHandshake } from "../../../src/client/handshake.ts";
+import { decodeServerMessage, encodeClientMessage } from "../../../src/protocol/client-message.ts";
 import { FrameReader } from "../../../src/protocol/frame.ts";
-import { decodeServerMessage, encodeClientMessage, type ServerMessage } from "../../../src/protocol/message.ts";
+import type { ServerMessage } from "../../../src/protocol/message.ts";
 import { OutputQueue } from "../../../src/protocol/output-queue.ts";
 import { waitFor } from "../../support/wait-for.ts";
 

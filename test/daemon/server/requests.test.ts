@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import type { Handlers } from "../../../src/daemon/server/handler.ts";
 import { RequestGone } from "../../../src/daemon/server/handler.ts";
+import { encodeClientMessage } from "../../../src/protocol/client-message.ts";
 import { encode } from "../../../src/protocol/codec.ts";
 import { RequestError } from "../../../src/protocol/error.ts";
 import { frame } from "../../../src/protocol/frame.ts";
 import { FRAME_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "../../../src/protocol/limits.ts";
-import { encodeClientMessage } from "../../../src/protocol/message.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { RawPeer } from "./raw-peer.ts";
 import { TestServer } from "./test-server.ts";
