@@ -82,8 +82,8 @@ export class IntMap<V> implements Iterable<readonly [number, V]> {
 
   /** The entry with the lowest key at or above `from`. */
   first(from = 0): readonly [number, V] | undefined {
-    for (const entry of this.entriesFrom(from)) return entry;
-    return undefined;
+    const place = leafFrom(this.root, this.height, 0, from);
+    return place === null ? undefined : entryAt(place, bitsFrom(place.leaf.bitmap, from - place.base));
   }
 
   /** The highest key, or -1. */
@@ -100,20 +100,20 @@ export class IntMap<V> implements Iterable<readonly [number, V]> {
   }
 
   /** Entries in ascending order of their keys. */
-  entriesFrom(from: number): Generator<readonly [number, V]> {
-    return walk(this.root, this.height, 0, from);
+  entriesFrom(from: number): IterableIterator<readonly [number, V]> {
+    return new Walk(this.root, this.height, from, (key, value) => [key, value]);
   }
 
-  [Symbol.iterator](): Generator<readonly [number, V]> {
+  [Symbol.iterator](): IterableIterator<readonly [number, V]> {
     return this.entriesFrom(0);
   }
 
-  *keys(): Generator<number> {
-    for (const [key] of this) yield key;
+  keys(): IterableIterator<number> {
+    return new Walk(this.root, this.height, 0, (key) => key);
   }
 
-  *values(): Generator<V> {
-    for (const [, value] of this) yield value;
+  values(): IterableIterator<V> {
+    return new Walk(this.root, this.height, 0, (_, value) => value);
   }
 }
 
@@ -187,16 +187,71 @@ function removed<V>(node: Node<V>, level: number, key: number): Node<V> | null {
   return { bitmap: node.bitmap & ~bit, slots };
 }
 
-function* walk<V>(node: Node<V>, level: number, base: number, from: number): Generator<readonly [number, V]> {
+interface Place<V> {
+  readonly leaf: Node<V>;
+  /** The key of its first bit. */
+  readonly base: number;
+}
+
+/** The first leaf with a key at or above `from`. */
+function leafFrom<V>(node: Node<V>, level: number, base: number, from: number): Place<V> | null {
+  if (level === 0) return bitsFrom(node.bitmap, from - base) === 0 ? null : { leaf: node, base };
   const span = 2 ** (level * BITS);
-  let at = 0;
-  for (let digit = 0; digit < 32; digit++) {
-    if ((node.bitmap & (1 << digit)) === 0) continue;
-    const slot = node.slots[at++];
-    const start = base + digit * span;
-    if (start + span <= from) continue;
-    if (level === 0) yield [start, slot as V];
-    else yield* walk(slot as Node<V>, level - 1, start, from);
+  for (let bits = bitsFrom(node.bitmap, Math.floor((from - base) / span)); bits !== 0; bits &= bits - 1) {
+    const bit = bits & -bits;
+    const below = node.slots[position(node.bitmap, bit)] as Node<V>;
+    const found = leafFrom(below, level - 1, base + digitOf(bit) * span, from);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Those of the bits that stand for `digit` and above. */
+function bitsFrom(bitmap: number, digit: number): number {
+  if (digit <= 0) return bitmap;
+  return digit > MASK ? 0 : bitmap & (-1 << digit);
+}
+
+function digitOf(bit: number): number {
+  return 31 - Math.clz32(bit);
+}
+
+/** The entry of the lowest of `bits`, which are some of the leaf's and not none. */
+function entryAt<V>({ leaf, base }: Place<V>, bits: number): readonly [number, V] {
+  const bit = bits & -bits;
+  return [base + digitOf(bit), leaf.slots[position(leaf.bitmap, bit)] as V];
+}
+
+/** Entries in ascending order, leaf by leaf. No generator: those of a trie hand each entry through every level. */
+class Walk<V, Item> implements IterableIterator<Item> {
+  private place: Place<V> | null;
+  /** Of the leaf, those that are still to come. */
+  private bits: number;
+
+  constructor(
+    private readonly root: Node<V>,
+    private readonly height: number,
+    from: number,
+    private readonly item: (key: number, value: V) => Item,
+  ) {
+    this.place = leafFrom(root, height, 0, from);
+    this.bits = this.place === null ? 0 : bitsFrom(this.place.leaf.bitmap, from - this.place.base);
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<Item> {
+    if (this.bits === 0 && this.place !== null) {
+      this.place = leafFrom(this.root, this.height, 0, this.place.base + MASK + 1);
+      this.bits = this.place?.leaf.bitmap ?? 0;
+    }
+    if (this.place === null) return { done: true, value: undefined };
+    const { leaf, base } = this.place;
+    const bit = this.bits & -this.bits;
+    this.bits &= this.bits - 1;
+    return { done: false, value: this.item(base + digitOf(bit), leaf.slots[position(leaf.bitmap, bit)] as V) };
   }
 }
 
@@ -220,7 +275,10 @@ export class TextMap<V> implements Iterable<readonly [string, V]> {
   }
 
   get(key: string): V | undefined {
-    return this.buckets.get(hash(key))?.find((entry) => entry[0] === key)?.[1];
+    const bucket = this.buckets.get(hash(key));
+    if (bucket === undefined) return undefined;
+    for (const entry of bucket) if (entry[0] === key) return entry[1];
+    return undefined;
   }
 
   has(key: string): boolean {
@@ -228,17 +286,19 @@ export class TextMap<V> implements Iterable<readonly [string, V]> {
   }
 
   set(key: string, value: V): TextMap<V> {
-    const bucket = this.buckets.get(hash(key)) ?? [];
-    const others = bucket.filter((entry) => entry[0] !== key);
-    const grew = others.length === bucket.length ? 1 : 0;
-    return new TextMap(this.buckets.set(hash(key), [...others, [key, value]]), this.size + grew);
+    const place = hash(key);
+    const bucket = this.buckets.get(place);
+    const others = bucket === undefined ? [] : bucket.filter((entry) => entry[0] !== key);
+    const grew = others.length === (bucket?.length ?? 0) ? 1 : 0;
+    return new TextMap(this.buckets.set(place, [...others, [key, value]]), this.size + grew);
   }
 
   delete(key: string): TextMap<V> {
-    const bucket = this.buckets.get(hash(key));
+    const place = hash(key);
+    const bucket = this.buckets.get(place);
     if (bucket === undefined || !bucket.some((entry) => entry[0] === key)) return this;
     const others = bucket.filter((entry) => entry[0] !== key);
-    const buckets = others.length === 0 ? this.buckets.delete(hash(key)) : this.buckets.set(hash(key), others);
+    const buckets = others.length === 0 ? this.buckets.delete(place) : this.buckets.set(place, others);
     return new TextMap(buckets, this.size - 1);
   }
 

@@ -58,8 +58,11 @@ function nextFree(state: State, slots: Iterator<number>, taken: ReadonlySet<numb
   return undefined;
 }
 
+const NONE_INTERRUPTED: ReadonlyMap<number, number> = new Map();
+
 /** Machines whose setup job waits between two of its commands: half set up, they take no other job. By slot, with the job. */
 export function interruptedSetups(state: State): ReadonlyMap<number, number> {
+  if (state.setups.size === 0) return NONE_INTERRUPTED;
   const interrupted = new Map<number, number>();
   for (const [jid, addr] of state.setups) {
     const at = state.jobs.get(jid)?.state;
@@ -78,5 +81,6 @@ export function canBeSetUp({ assignment, health }: Machine): boolean {
 
 /** The first secret that the job needs and that is not set now. */
 export function missingSecret(state: State, job: Job): string | null {
+  if (job.spec.secrets.length === 0) return null;
   return job.spec.secrets.find((name) => state.variables.get(name)?.kind !== "secret") ?? null;
 }

@@ -31,7 +31,7 @@ import { DriverRunner } from "./runner/driver.ts";
 import { LocalRunner } from "./runner/local.ts";
 import { hostBootId } from "./runner/process-identity.ts";
 import { listRunDirectories, removeRunDirectory, runDirectoryName } from "./runner/run-directory.ts";
-import type { CallerLimits } from "./runner/runner.ts";
+import type { CallerLimits, Runner } from "./runner/runner.ts";
 import { SshRunner } from "./runner/ssh-runner.ts";
 import { Runs } from "./runs.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -46,6 +46,8 @@ export interface DaemonOptions {
   /** Where jobs on this host run: the server's start directory. */
   readonly workDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** In the place of `sh` on this host. */
+  readonly localRunner?: Runner;
   /** The storage refused something. */
   readonly onStorageProblem: (error: unknown) => void;
 }
@@ -188,29 +190,34 @@ export class Daemon {
   }
 
   private perform(effect: Effect): void {
-    this.performed(effect).catch((error: unknown) => {
+    this.performed(effect)?.catch((error: unknown) => {
       this.options.log.error(`${effect.kind}: ${faultOf(error)}`);
     });
   }
 
-  private async performed(effect: Effect): Promise<void> {
+  /** What it throws at once is logged by the engine. */
+  private performed(effect: Effect): Promise<unknown> | undefined {
     switch (effect.kind) {
       case "start-run":
-        return await this.runs.start(effect.jid);
+        return this.runs.start(effect.jid);
       case "stop-run":
-        return await this.runs.stop(effect.jid);
+        return this.runs.stop(effect.jid);
       case "copy-results":
-        return await this.results.copy(effect.jid);
+        return this.results.copy(effect.jid);
       case "abort-copy":
-        return this.results.abort(effect.jid);
+        this.results.abort(effect.jid);
+        return;
       case "release-run":
-        return await this.runs.release(effect.job);
+        return this.runs.release(effect.job);
       case "watch-timeout":
-        return this.runs.watchTimeout(effect.jid);
+        this.runs.watchTimeout(effect.jid);
+        return;
       case "watch-back-off":
-        return this.watchBackOff(effect.jid, effect.notBefore);
+        this.watchBackOff(effect.jid, effect.notBefore);
+        return;
       case "probe-machine":
-        return this.fleet.probeLater(effect.addr);
+        this.fleet.probeLater(effect.addr);
+        return;
     }
   }
 
@@ -265,7 +272,7 @@ export class Daemon {
       driver,
       classOptions: (className) => serve.classes[className] ?? serve.classDefaults,
       runners: {
-        local: new LocalRunner(onHost),
+        local: this.options.localRunner ?? new LocalRunner(onHost),
         driver: driver === null ? null : new DriverRunner({ ...onHost, driver: driver.path }),
         ssh: (runRoot) => this.sshRunner(runRoot),
       },

@@ -204,7 +204,7 @@ export class Engine {
     if (record.change.events.length === 0 && this.inFlight === 0) return;
     this.pendingState = record.change.after;
     this.inFlight++;
-    const forgotten = record.change.events.filter((event) => event.kind === "job-forgotten").map((event) => event.jid);
+    const forgotten = forgottenIn(record.change.events);
     for (const jid of forgotten) this.forgotten.add(jid);
     try {
       this.durableSequence = await this.options.append(record.change.events);
@@ -267,12 +267,18 @@ function isTooLarge(error: unknown): boolean {
   return error instanceof StoreError && error.code === "record-too-large";
 }
 
+function forgottenIn(events: readonly Event[]): readonly number[] {
+  const forgotten: number[] = [];
+  for (const event of events) if (event.kind === "job-forgotten") forgotten.push(event.jid);
+  return forgotten;
+}
+
 function applied(before: State, events: readonly Event[]): Record {
   const effects: Effect[] = [];
   let state = before;
   for (const event of events) {
     const after = apply(state, event);
-    effects.push(...react(event, state, after));
+    for (const effect of react(event, state, after)) effects.push(effect);
     state = after;
   }
   return { change: { events, before, after: state }, effects };

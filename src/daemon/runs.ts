@@ -44,6 +44,12 @@ export interface RunsOptions {
 /** "followed": its end will be observed. "settled": what became of it is written down. "open": look again. */
 export type Attached = "followed" | "settled" | "open" | "unreachable";
 
+/**
+ * Starts are written down together, so long after the first of them at the latest: most jobs of a moment have ended by
+ * then, and their end tells of the start. Nothing waits for the record of a start.
+ */
+const STARTS_TOGETHER_MS = 10;
+
 /** How often it is looked whether what a stopped job left is gone, milliseconds. */
 const SURVIVORS_LOOK_MS = 100;
 
@@ -54,6 +60,8 @@ export class Runs {
   private readonly underWay = new Map<string, Promise<Attached>>();
   /** Run ids whose log here is not whole: what is left of it is in the run directory. */
   private readonly logsCut = new Set<string>();
+  /** Started and not written down yet, by run id. */
+  private readonly startsSeen = new Map<string, Extract<Fact, { readonly kind: "run-started" }>>();
   /** Boot ids of machines as last seen: a start in the same boot needs no record of its own for it. */
   private readonly bootIds = new Map<string, string>();
 
@@ -149,7 +157,7 @@ export class Runs {
       case "started":
         this.options.gate.started();
         this.follow(job, run, outcome.end);
-        await this.options.observe({ kind: "run-started", jid, runId, at: outcome.at });
+        this.sayStartedSoon({ kind: "run-started", jid, runId, at: outcome.at });
         return "followed";
       case "not-started":
         this.options.log.warn(`job ${jid} was not started on ${machine}: ${describe(outcome.problem)}`);
@@ -161,6 +169,17 @@ export class Runs {
         await this.options.observe({ kind: "machine-unreachable", addr: machine, problem: outcome.problem });
         return "unreachable";
     }
+  }
+
+  private sayStartedSoon(start: Extract<Fact, { readonly kind: "run-started" }>): void {
+    if (this.startsSeen.size === 0) this.options.timers.set("starts", this.options.now() + STARTS_TOGETHER_MS, () => this.sayStarted());
+    this.startsSeen.set(start.runId, start);
+  }
+
+  private sayStarted(): void {
+    const starts = [...this.startsSeen.values()];
+    this.startsSeen.clear();
+    for (const start of starts) void this.options.observe(start);
   }
 
   /** The boot of the machine, durable before anything is sent to it. */
@@ -255,7 +274,7 @@ export class Runs {
   private async ended(job: Job, run: Run, end: RunEnd): Promise<Attached> {
     switch (end.kind) {
       case "exited":
-        return await this.exited(job, run, { startedAt: null, ...end });
+        return await this.exited(job, run, { ...end, startedAt: this.startsSeen.get(run.runId)?.at ?? null });
       case "lost":
         return await this.lost(job, run, end);
       case "disconnected":
@@ -265,8 +284,8 @@ export class Runs {
   }
 
   private async exited(job: Job, run: Run, exit: Extract<AttachOutcome, { kind: "exited" }>): Promise<Attached> {
-    const gone = await this.survivorsGone(job, run);
-    if (!gone) return "unreachable";
+    const state = this.options.state().jobs.get(job.jid)?.state;
+    if (state?.kind === "running" && state.stop !== null && !(await this.survivorsGone(job, run))) return "unreachable";
     this.clearTimers(run);
     const { startedAt, at, exitCode, logProblem, rebootedSince } = exit;
     if (logProblem !== undefined) {
@@ -277,6 +296,7 @@ export class Runs {
     const cutOff = (found: readonly string[]) =>
       rebootedSince === true && found.length === 0 ? problem("log-end-lost", { machine: run.machine }) : null;
     const lines = exitCode === 0 ? await scanResultsLines(run.log) : { prefixes: [], invalid: [] };
+    this.startsSeen.delete(run.runId);
     await this.options.observe({
       kind: "run-exited",
       jid: job.jid,

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Job, Run } from "../../src/core/job.ts";
 import { problem } from "../../src/core/problem.ts";
+import type { State } from "../../src/core/state.ts";
 import { EMPTY_STATE } from "../../src/core/state.ts";
 import { isLeftover, reconcile } from "../../src/daemon/reconcile.ts";
 import { FakeHosts, FakeRunner } from "../fakes/runner.ts";
@@ -47,13 +48,19 @@ test("what waits, what is away and what copies is each handed to who takes care 
   const daemon = await Assembly.open();
   await using _ = daemon;
   await daemon.pool("x", "a", "b");
+  daemon.hosts.disconnect("b");
   await daemon.engine.observe({ kind: "machine-unreachable", addr: "b", problem: problem("unreachable") });
   const { jid, runId } = await daemon.running({ retry: { maxFailures: null } });
+  // As it is at that moment: the back-off of a test is short.
+  let failed: State | null = null;
+  daemon.engine.subscribe(({ after }) => {
+    if (after.jobs.get(jid)?.state.kind === "failed") failed ??= after;
+  });
   daemon.hosts.finish(runId, 1);
   await daemon.until(jid, "failed");
   const seen: string[] = [];
   await reconcile({
-    state: daemon.engine.state,
+    state: failed ?? daemon.engine.state,
     attach: async (job) => `attach ${job}`,
     isHere: () => true,
     copy: (job) => seen.push(`copy ${job}`),

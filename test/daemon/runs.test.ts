@@ -56,8 +56,31 @@ describe("a start", () => {
     const attached = daemon.runs.attach(jid);
     held.resolve();
     expect(await attached).toBe("followed");
-    expect(daemon.job(jid).state.kind).toBe("running");
+    await daemon.until(jid, "running");
     expect(hosts.begun).toHaveLength(1);
+  });
+
+  test("is one record with the end of a job that is over at once, and keeps its own time", async () => {
+    const hosts = new FakeHosts(() => 5_000);
+    const fake = new FakeRunner(hosts);
+    const local = runner(hosts, {
+      start: async (request) => {
+        const outcome = await fake.start(request);
+        hosts.finish(request.runId, 0);
+        return outcome.kind === "started" ? { ...outcome, at: 4_000 } : outcome;
+      },
+    });
+    await using daemon = await Assembly.open({ runners: { local } });
+    await daemon.pool("x", "local");
+    const records: string[][] = [];
+    daemon.engine.subscribe(({ events }) => records.push(events.map(({ kind }) => kind)));
+    const jid = await daemon.add();
+    await daemon.untilEnded(jid);
+    expect(records).toEqual([
+      ["jobs-added", "job-starting"],
+      ["job-started", "job-done"],
+    ]);
+    expect(daemon.job(jid).state).toMatchObject({ kind: "done", startedAt: 4_000, endedAt: 5_000 });
   });
 
   test("whose words cannot be made refuses that job only", async () => {
