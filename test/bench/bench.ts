@@ -20,6 +20,8 @@ import { localJobFigures } from "./no-op-jobs.ts";
 import { pastFigures, startFigures } from "./past-jobs.ts";
 import { peerFigures } from "./peers/peer-jobs.ts";
 import { renderNotes, renderTable, surroundings } from "./report.ts";
+import { RunFolder } from "./run-folder.ts";
+import { simulatedFigures } from "./simulated-machines.ts";
 import { snapshotFigures } from "./snapshot.ts";
 import { sshJobFigures } from "./ssh-jobs.ts";
 import { startUpFigures } from "./start-up.ts";
@@ -45,6 +47,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ["start", startFigures],
   ["memory", memoryFigures],
   ["idle", idleFigures],
+  ["machines", simulatedFigures],
   ["copy", copyFigures],
   ["follow", followFigures],
   ["snapshot", snapshotFigures],
@@ -70,6 +73,7 @@ async function main(): Promise<number> {
     binary: values.binary === undefined ? await buildTestBinary() : otherBuild(values.binary),
     against: values.against === undefined ? null : otherBuild(values.against),
   };
+  using _folder = new RunFolder();
   const rows: Row[] = [];
   for (const name of positionals.length === 0 ? BENCHES.keys() : positionals) {
     console.error(`bench ${name} …`);

@@ -6,8 +6,6 @@ import { SLOTS } from "./peers/slots.ts";
 import { BenchServer } from "./server.ts";
 import { spawned } from "./start-up.ts";
 
-
-
 export function localJobFigures({ quick }: { readonly quick: boolean }): readonly Figure[] {
   const jobs = quick ? 32 : 1_000;
   return [

@@ -23,7 +23,7 @@ interface Size {
 export function sshJobFigures({ quick }: { readonly quick: boolean }): readonly Figure[] | null {
   if (!sshdAvailable()) return null;
   const machines = quick ? 2 : 20;
-  const ours = { machines, jobs: quick ? 6 : 1_000 };
+  const ours = { machines, jobs: quick ? 6 : 400 };
   const what = `no-op jobs over SSH, ${machines} machines`;
   const common = { rounds: quick ? 1 : 3, usesBinary: true, ours: (binary: TestBinary) => sshJobs(binary, ours) } as const;
   return [
@@ -35,7 +35,7 @@ export function sshJobFigures({ quick }: { readonly quick: boolean }): readonly 
     {
       ...common,
       parts: [{ what: `${what}, connections that stand`, unit: "per second", target: { kind: "ratio-at-least", value: 3 } }],
-      peer: () => parallelOverSsh({ machines, jobs: quick ? 4 : 200 }, "connections that stand"),
+      peer: () => parallelOverSsh({ machines, jobs: quick ? 4 : 100 }, "connections that stand"),
     },
     {
       ...common,

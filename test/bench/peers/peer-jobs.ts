@@ -23,7 +23,7 @@ interface PeerRow {
 
 /** "at least 2x task-spooler" and the like; null: reported only. */
 const PEERS: readonly PeerRow[] = [
-  { rounds: 5, jobs: 1_000, atLeast: 2.5, peer: gnuParallel },
+  { rounds: 5, jobs: 500, atLeast: 2.5, peer: gnuParallel },
   { rounds: 5, jobs: 500, atLeast: 2, peer: taskSpoolerJobs },
   { rounds: 3, jobs: 500, atLeast: null, peer: taskSpoolerPassage },
   { rounds: 3, jobs: 10, atLeast: 100, peer: oldSystemJobs },
@@ -34,7 +34,7 @@ const PEERS: readonly PeerRow[] = [
 ];
 
 export function peerFigures({ quick }: { readonly quick: boolean }): readonly Figure[] {
-  const ourJobs = quick ? 32 : 1_000;
+  const ourJobs = quick ? 32 : 500;
   return PEERS.map(({ rounds, jobs, atLeast, peer }) => ({
     parts: [{ what: `no-op jobs, ${SLOTS} slots, submission included`, unit: "per second", ...targetOf(atLeast) }],
     rounds: quick ? 1 : rounds,
