@@ -64,13 +64,17 @@ export function recallJob(state: State, job: Job): State {
   return isEnded(job.state) && !state.jobs.has(job.jid) ? { ...state, jobs: state.jobs.set(job.jid, job) } : state;
 }
 
-/** Takes ended jobs out of memory; their history blocks have them and they stay counted. */
+/**
+ * Takes ended jobs out of memory; their history blocks have them and they stay counted. What nobody needs any more goes
+ * with the last of them: @param requestsBefore 0 when more are to follow at once
+ */
 export function archiveJobs(state: State, jids: readonly number[], requestsBefore: number): State {
   let { jobs, requests } = state;
   for (const jid of jids) {
     const job = jobs.get(jid);
     if (job !== undefined && isEnded(job.state)) jobs = jobs.delete(jid);
   }
+  if (requestsBefore === 0) return { ...state, jobs };
   for (const request of state.requests.values()) {
     if (request.at < requestsBefore) requests = requests.delete(request.id);
   }
@@ -136,9 +140,16 @@ function grouped<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key):
 
 /** What is known of a command matters while jobs with it are there; otherwise every command ever typed would be kept. */
 function templatesInUse(state: State): State["templates"] {
-  const used = new Set(Array.from(state.jobs.values(), (job) => job.spec.cmd));
+  const unused = new Set(state.templates.keys());
+  let last: Job["spec"] | null = null;
+  for (const { spec } of state.jobs.values()) {
+    if (unused.size === 0) break;
+    // Jobs of one request share it.
+    if (spec !== last) unused.delete(spec.cmd);
+    last = spec;
+  }
   let { templates } = state;
-  for (const template of state.templates.keys()) if (!used.has(template)) templates = templates.delete(template);
+  for (const template of unused) templates = templates.delete(template);
   return templates;
 }
 

@@ -128,7 +128,12 @@ export type Fact =
   | { readonly kind: "machine-unreachable"; readonly addr: string; readonly problem: Problem }
   | { readonly kind: "machine-reachable"; readonly addr: string }
   /** These ended jobs, as they are in `jobs`, are in history blocks now. */
-  | { readonly kind: "jobs-in-history"; readonly jobs: readonly Job[] };
+  | {
+      readonly kind: "jobs-in-history";
+      readonly jobs: readonly Job[];
+      /** More are to follow at once: what else is not needed any more goes with the last of them. */
+      readonly more?: boolean;
+    };
 
 /** How long an answer is kept for a client that asks again with the same request id. */
 export const REQUEST_KEPT_MS = 7 * 86_400_000;

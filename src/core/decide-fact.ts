@@ -25,7 +25,7 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
     }
     case "jobs-in-history": {
       const jids = fact.jobs.filter((job) => state.jobs.get(job.jid) === job).map((job) => job.jid);
-      return [{ kind: "jobs-archived", jids, requestsBefore: context.now - REQUEST_KEPT_MS }];
+      return [{ kind: "jobs-archived", jids, requestsBefore: fact.more === true ? 0 : context.now - REQUEST_KEPT_MS }];
     }
     case "results-changed": {
       const { jid } = fact.job;

@@ -73,7 +73,7 @@ export type Event =
     }
   /** Logs of an ended job are elsewhere now. */
   | { readonly kind: "job-logs-moved"; readonly at: number; readonly jid: number; readonly moves: readonly LogMove[] }
-  /** Ended jobs that are now in history blocks leave the memory, and answers older than a week with them. */
+  /** Ended jobs that are now in history blocks leave the memory; unless `requestsBefore` is 0, older answers and unused notes on commands too. */
   | { readonly kind: "jobs-archived"; readonly jids: readonly number[]; readonly requestsBefore: number }
   | { readonly kind: "request-answered"; readonly at: number; readonly id: string; readonly answer: Answer };
 

@@ -62,6 +62,7 @@ export class Daemon {
   private readonly runs: Runs;
   private readonly results: Results;
   private readonly retention: Retention;
+  private readonly snapshots: Snapshots;
   private readonly ssh: SshConnections;
   private readonly sshRunners = new Map<string | null, SshRunner>();
   private readonly runRoot: string;
@@ -137,9 +138,9 @@ export class Daemon {
       now: Date.now,
       log,
     });
-    const snapshots = new Snapshots({ engine: this.engine, store, observe, now: Date.now, log });
+    this.snapshots = new Snapshots({ engine: this.engine, store, observe, now: Date.now, log });
     this.engine.subscribe((change) => {
-      void snapshots.considerOne();
+      void this.snapshots.considerOne();
       for (const addr of departed(change)) this.fleet.left(addr);
     });
   }
@@ -162,6 +163,7 @@ export class Daemon {
     });
     this.dispatching = true;
     this.retention.start();
+    void this.snapshots.considerOne();
     await Promise.all([engine.dispatch(), taken]);
     await this.removeLeftovers();
   }
@@ -182,6 +184,7 @@ export class Daemon {
     this.dispatching = false;
     this.gate.stop();
     this.retention.stop();
+    this.snapshots.stop();
     this.timers.stop();
     this.results.stop();
     this.engine.stop();

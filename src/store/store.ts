@@ -4,9 +4,11 @@
  * forgotten job leaves its history block.
  *
  * Order of a snapshot: a new journal segment, history blocks, the snapshot, and only then old segments go:
- * those that the older of the two generations does not need any more.
+ * those that the older of the two generations does not need any more. The past is best archived before: what an event
+ * has taken out of the state is not in the snapshot, and no start has to read it.
  */
 import { unlink } from "node:fs/promises";
+import { apply } from "../core/apply.ts";
 import type { Event } from "../core/event.ts";
 import { isEnded, type Job } from "../core/job.ts";
 import type { State } from "../core/state.ts";
@@ -19,7 +21,7 @@ import type { DirectoryLock } from "./lock.ts";
 import type { StorePaths } from "./paths.ts";
 import type { Secrets } from "./secrets.ts";
 import { type Snapshot, writeSnapshot } from "./snapshot/snapshot-file.ts";
-import { asStoreError, type StoreNote } from "./store-error.ts";
+import { asStoreError, StoreError, type StoreNote } from "./store-error.ts";
 
 const JOBS_PER_TURN = 10_000;
 
@@ -41,7 +43,7 @@ export interface StoreParts {
 export class Store {
   private snapshotSequence: number;
   private replayedBytes: number;
-  private snapshotting: Promise<unknown> = Promise.resolve();
+  private writing: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | null = null;
 
   constructor(private readonly parts: StoreParts) {
@@ -91,6 +93,12 @@ export class Store {
    * is written any more: stop), "closed".
    */
   async append(events: readonly Event[]): Promise<number> {
+    // What the last snapshot is of must not change under it.
+    if (this.closing !== null) throw new StoreError("closed");
+    return await this.appendNow(events);
+  }
+
+  private async appendNow(events: readonly Event[]): Promise<number> {
     const sequence = await this.parts.journal.append(events);
     for (const event of events) if (event.kind === "job-forgotten") this.parts.history.remove([event.jid]);
     return sequence;
@@ -102,14 +110,29 @@ export class Store {
   }
 
   /**
-   * Writes a snapshot while appends go on. @param state what is durable, @param sequence its last record.
-   * @returns the ended jobs of the state, which are in history blocks now: memory does not need them any more
+   * Puts the ended jobs of a state into history blocks while appends go on. @param state what is durable,
+   * @param sequence its last record.
+   * @returns them: once an event says so, memory does not need them any more
+   */
+  archive(state: State, sequence: number): Promise<readonly Job[]> {
+    return this.inTurn(() => this.archiveNow(state, sequence));
+  }
+
+  /**
+   * Writes a snapshot while appends go on, and archives before. Parameters and result are those of `archive`; what it
+   * returns is in the snapshot too.
    */
   snapshot(state: State, sequence: number): Promise<readonly Job[]> {
-    const taken = this.snapshotting.then(() => this.snapshotNow(state, sequence));
+    return this.inTurn(() => this.snapshotNow(state, sequence));
+  }
+
+  /** One after the other, and none once the last one is under way. */
+  private inTurn<Result>(write: () => Promise<Result>): Promise<Result> {
+    if (this.closing !== null) return Promise.reject(new StoreError("closed"));
+    const written = this.writing.then(write);
     // A failed snapshot is its caller's news; the journal has everything, and the next one begins anew.
-    this.snapshotting = taken.catch(() => undefined);
-    return taken;
+    this.writing = written.catch(() => undefined);
+    return written;
   }
 
   /**
@@ -128,9 +151,9 @@ export class Store {
   }
 
   /**
-   * Waits for what is under way, writes a last snapshot if anything has changed, and lets go of the directory,
-   * also when that snapshot fails. @param last what is durable, with its last record; null leaves the journal to
-   * speak for itself
+   * Takes no more appends, waits for what is under way, archives the past, writes a last snapshot if anything has
+   * changed, and lets go of the directory, also when that snapshot fails. @param last what is durable, with its last
+   * record, as it is when all appends are done; null leaves the journal to speak for itself
    */
   close(last: Snapshot | null): Promise<void> {
     this.closing ??= this.closeNow(last);
@@ -140,19 +163,41 @@ export class Store {
   private async closeNow(last: Snapshot | null): Promise<void> {
     const { journal, lock } = this.parts;
     try {
-      if (last !== null && last.sequence !== this.snapshotSequence) await this.snapshot(last.state, last.sequence);
-      await this.snapshotting;
+      await this.writing;
+      if (last !== null && last.sequence !== this.snapshotSequence) {
+        const { state, sequence } = await this.withoutPast(last);
+        await this.snapshotNow(state, sequence);
+      }
     } finally {
       await journal.close();
       lock.release();
     }
   }
 
-  private async snapshotNow(state: State, sequence: number): Promise<readonly Job[]> {
-    const { journal, history, paths } = this.parts;
-    await journal.rotate();
+  /** What a start will have to read: the past is in its blocks, and a record says so. */
+  private async withoutPast(last: Snapshot): Promise<Snapshot> {
+    const { journal } = this.parts;
+    await journal.append([]);
+    // Those who appended have heard of it, and their state has it.
+    await new Promise((resolve) => setImmediate(resolve));
+    const { state, sequence } = last;
+    const ended = await this.archiveNow(state, sequence);
+    // Of a record that `last` does not know, nobody can say here what it did to these jobs.
+    if (ended.length === 0 || sequence !== journal.durableSequence) return { state, sequence };
+    const archived: Event = { kind: "jobs-archived", jids: ended.map((job) => job.jid), requestsBefore: 0 };
+    return { state: apply(state, archived), sequence: await this.appendNow([archived]) };
+  }
+
+  private async archiveNow(state: State, sequence: number): Promise<readonly Job[]> {
     const ended = await endedJobs(state);
-    await history.write(ended, sequence);
+    await this.parts.history.write(ended, sequence);
+    return ended;
+  }
+
+  private async snapshotNow(state: State, sequence: number): Promise<readonly Job[]> {
+    const { journal, paths } = this.parts;
+    await journal.rotate();
+    const ended = await this.archiveNow(state, sequence);
     if (sequence === this.snapshotSequence && sequence > 0) return ended;
     await writeSnapshot(paths, { state, sequence });
     this.replayedBytes = 0;

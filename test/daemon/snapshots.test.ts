@@ -7,9 +7,10 @@ import { Assembly, MemoryLog } from "./assembly.ts";
 
 const FULL = 8 * 1_048_576;
 
-function bench(store: { journalBytes: number; snapshot: () => Promise<readonly never[]> }) {
+function bench(given: { journalBytes: number; snapshot: () => Promise<readonly never[]> }) {
   const log = new MemoryLog();
   const clock = { now: 0 };
+  const store = Object.assign(given, { archive: async () => [] });
   const options = { engine: { state: EMPTY_STATE, sequence: 1 }, store, observe: async () => undefined, now: () => clock.now, log };
   return { log, clock, snapshots: new Snapshots(options) };
 }
@@ -30,6 +31,8 @@ describe("a snapshot", () => {
     expect(taken).toBe(0);
     store.journalBytes = FULL;
     const first = snapshots.considerOne();
+    await snapshots.considerOne();
+    await waitFor(() => taken === 1);
     await snapshots.considerOne();
     expect(taken).toBe(1);
     held.resolve([]);
@@ -61,9 +64,17 @@ test("while ended jobs move to history every one of them is found, and none is i
   for (const runId of daemon.hosts.running()) daemon.hosts.finish(runId, 0);
   await waitFor(() => daemon.engine.state.counts.done === 50);
   const { engine, store, log } = daemon;
+  let inSnapshot = -1;
   const snapshots = new Snapshots({
     engine,
-    store: { journalBytes: FULL, snapshot: (state, sequence) => store.snapshot(state, sequence) },
+    store: {
+      journalBytes: FULL,
+      archive: (state, sequence) => store.archive(state, sequence),
+      snapshot: async (state, sequence) => {
+        inSnapshot = state.jobs.size;
+        return await store.snapshot(state, sequence);
+      },
+    },
     observe: (fact) => engine.observe(fact),
     now: Date.now,
     log,
@@ -82,6 +93,7 @@ test("while ended jobs move to history every one of them is found, and none is i
   } while (!over);
   await moved;
   expect(reads).toBeGreaterThan(0);
+  expect(inSnapshot).toBe(0);
   expect(engine.state.jobs.size).toBe(0);
   expect(engine.state.counts.done).toBe(50);
 });

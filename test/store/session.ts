@@ -2,6 +2,7 @@
 import { expect } from "bun:test";
 import { applyAll } from "../../src/core/apply.ts";
 import type { Event } from "../../src/core/event.ts";
+import { isEnded } from "../../src/core/job.ts";
 import type { State } from "../../src/core/state.ts";
 import { type OpenStoreOptions, openStore } from "../../src/store/recovery.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -45,8 +46,14 @@ export class Session {
     return this.state;
   }
 
+  /** @returns the state that is left: without the past */
   async close(): Promise<State> {
-    await this.store.close({ state: this.state, sequence: this.store.sequence });
+    const jids = [...this.state.jobs.values()].filter((job) => isEnded(job.state)).map((job) => job.jid);
+    try {
+      await this.store.close({ state: this.state, sequence: this.store.sequence });
+    } finally {
+      if (jids.length > 0) this.state = applyAll(this.state, [{ kind: "jobs-archived", jids, requestsBefore: 0 }]);
+    }
     return this.state;
   }
 }

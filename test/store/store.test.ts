@@ -46,8 +46,10 @@ describe("reopening", () => {
     const begun = await first.drop();
     same(await stateIn(scratch.folder), begun);
     const second = await Session.open(scratch.folder);
-    same(await second.close(), begun);
-    same(await stateIn(scratch.folder), begun);
+    const closed = await second.close();
+    expect([...begun.jobs.keys()]).toEqual([0, 1, 2, 3, 4]);
+    expect([...closed.jobs.keys()]).toEqual([1, 2, 3, 4]);
+    same(await stateIn(scratch.folder), closed);
     const third = await Session.open(scratch.folder);
     await third.append(...jobDone(1));
     const expected = await third.drop();
@@ -73,6 +75,30 @@ describe("reopening", () => {
     expect([...(await again.store.history.read([0, 1])).keys()]).toEqual([1]);
     await again.close();
     expect(readFileSync(scratch.path("history", "000000.toml"), "utf8")).not.toContain("jid = 0\n");
+  });
+
+  test("after a clean stop has no past to read: the last snapshot is without it, and the history has it", async () => {
+    using scratch = new Scratch();
+    const session = await Session.open(scratch.folder);
+    await session.append({ kind: "machines-added", at: 1, addrs: ["m"], class: "x" }, jobsAdded(0, 3));
+    await session.append(...jobDone(0));
+    await session.close();
+    expect(readFileSync(scratch.path("snapshot.toml"), "utf8")).not.toContain('state = "done"');
+    const again = await Session.open(scratch.folder);
+    expect([...again.state.jobs.keys()]).toEqual([1, 2]);
+    expect((await again.store.history.read([0])).get(0)?.state.kind).toBe("done");
+    await again.close();
+  });
+
+  test("takes nothing more once it is being closed", async () => {
+    using scratch = new Scratch();
+    const session = await Session.open(scratch.folder);
+    await session.append(numbered(1));
+    const closed = session.close();
+    await expect(session.store.append([numbered(2)])).rejects.toMatchObject({ code: "closed" });
+    await expect(session.store.snapshot(session.state, session.store.sequence)).rejects.toMatchObject({ code: "closed" });
+    const left = await closed;
+    same(await stateIn(scratch.folder), left);
   });
 
   test("knows what a start would replay, also what processes before it wrote", async () => {
@@ -160,8 +186,8 @@ describe("a damaged directory", () => {
       const session = await Session.open(folder);
       expect(session.store.notes.map((note) => note.code)).toEqual(["older-snapshot-used", "bad-snapshot-saved"]);
       same(session.state, expected);
-      await session.close();
-      same(await stateIn(folder), expected);
+      const left = await session.close();
+      same(await stateIn(folder), left);
       rmSync(folder, { recursive: true });
     }
     expect(ends.length).toBeGreaterThan(30);

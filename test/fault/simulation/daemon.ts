@@ -53,6 +53,7 @@ export class SimulatedDaemon {
   private readonly runs: Runs;
   private readonly fleet: Fleet;
   private readonly results: Results;
+  private readonly snapshots: Snapshots;
   private readonly handlers: Handlers;
   private readonly log: DaemonLog;
   private dispatching = false;
@@ -102,8 +103,8 @@ export class SimulatedDaemon {
       workDirectory: "/sim",
       log: this.log,
     });
-    const seen = { snapshot: store.snapshot.bind(store) };
-    const snapshots = new Snapshots({
+    const seen = { archive: store.archive.bind(store), snapshot: store.snapshot.bind(store) };
+    this.snapshots = new Snapshots({
       engine: this.engine,
       store: Object.defineProperty({ ...seen, journalBytes: 0 }, "journalBytes", { get: () => store.journalBytes * JOURNAL_MAGNIFIED }),
       observe,
@@ -111,7 +112,7 @@ export class SimulatedDaemon {
       log: { ...this.log, error: nothing },
     });
     this.engine.subscribe((change) => {
-      void snapshots.considerOne();
+      void this.snapshots.considerOne();
       for (const addr of change.before.slots.keys()) if (!change.after.slots.has(addr)) this.fleet.left(addr);
     });
     this.handlers = allHandlers(this.services());
@@ -130,6 +131,7 @@ export class SimulatedDaemon {
     });
     taken.catch((error: unknown) => this.options.onFault(`reconcile: ${String(error)}`));
     this.dispatching = true;
+    void this.snapshots.considerOne();
     void this.engine.dispatch();
   }
 
@@ -147,8 +149,9 @@ export class SimulatedDaemon {
     this.gate.stop();
     this.timers.stop();
     this.results.stop();
+    this.snapshots.stop();
     this.engine.stop();
-    await this.store.close({ state: this.engine.state, sequence: this.engine.sequence });
+    await this.store.close(this.engine);
   }
 
   private perform(effect: Effect): void {

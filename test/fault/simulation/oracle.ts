@@ -34,6 +34,7 @@ export class Oracle {
   private pending: (readonly Event[])[] = [];
   /** The disk failed when they were written: they may be there or not. */
   private doubtful: (readonly Event[])[] = [];
+  private stopBegun = false;
   private readonly intended = new Set<string>();
   private readonly notStarted = new Set<string>();
   private readonly excused = new Set<string>();
@@ -62,8 +63,11 @@ export class Oracle {
     const more = store.sequence - this.sequence;
     if (more < 0) return this.say(`D1: ${-more} acknowledged records are missing`);
     const candidates = [...this.pending, ...this.doubtful];
-    if (more > candidates.length) return this.say(`D2: ${more - candidates.length} records are there that were refused`);
+    const refused = more - candidates.length - (this.stopBegun ? 1 : 0);
+    if (refused > 0) return this.say(`D2: ${refused} records are there that were refused`);
     for (const events of candidates.slice(0, more)) this.happened(events);
+    if (more > candidates.length) this.happened([this.lastRecord()]);
+    this.stopBegun = false;
     this.sequence = store.sequence;
     this.pending = [];
     this.doubtful = [];
@@ -71,6 +75,17 @@ export class Oracle {
     if (ours !== theirs) this.say(`what was recovered differs from what was written: ${firstDifference(ours, theirs)}`);
     this.state = store.state;
     this.judgeSecrets(store);
+  }
+
+  /** A clean stop: the store may add a record of its own, after all others. */
+  stops(): void {
+    this.stopBegun = true;
+  }
+
+  /** All that has ended is in history then. */
+  private lastRecord(): Event {
+    const ended = [...this.state.jobs.values()].filter((job) => isEnded(job.state));
+    return { kind: "jobs-archived", jids: ended.map((job) => job.jid), requestsBefore: 0 };
   }
 
   /** A secret that has a name has a value: the value is written first, and goes last. */

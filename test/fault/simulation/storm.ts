@@ -206,6 +206,7 @@ export class Storm {
       if (this.daemon === daemon) stage.time.after(0, "world", () => this.daemon === daemon && this.dead("kill"));
     };
     this.note("stops");
+    this.oracle.stops();
     daemon.stop().then(over, over);
   }
 
