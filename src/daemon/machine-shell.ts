@@ -8,6 +8,8 @@ import type { Problem } from "../core/problem.ts";
 export interface MachineShell {
   /** The address as added to the pool, for messages. */
   readonly machine: string;
+  /** Each run begins with a login shell there, which may take its time: what can be one run should be. */
+  readonly runsLoginShell?: boolean;
   /**
    * Starts `script` under `/bin/sh`. The script is a constant of ours: nothing is interpolated and it
    * never stands in an argument list on the machine; what varies follows on its standard input.

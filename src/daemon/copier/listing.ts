@@ -102,6 +102,16 @@ export class ListingParser {
     this.#pending = Buffer.from(data.subarray(from));
   }
 
+  /** All that the machine had to say has come. */
+  get isEnded(): boolean {
+    return this.#ended;
+  }
+
+  /** Every folder could be read to its end. */
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
   /**
    * @param message what find said on standard error; the listing itself knows only that a folder could not be read
    * @throws {CopyProblem} when the end is missing, nothing was found, or names contradict each other

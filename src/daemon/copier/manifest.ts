@@ -24,8 +24,7 @@ export interface Source {
 /** @throws {CopyProblem} */
 export async function listResults(source: Source): Promise<Listing> {
   const { shell, prefixes, limits, signal } = source;
-  const lines = [source.startDirectory, ...prefixes.flatMap((prefix) => [prefix.folder, prefix.rest])];
-  const input = Buffer.from(lines.map((line) => `${encodeWord(line)}\n`).join(""));
+  const input = Buffer.from(listingInput(source));
   const command = await WatchedCommand.start({ shell, script: LIST_SCRIPT, input, signal, stallMs: limits.stallMs });
   const parser = new ListingParser({ machine: shell.machine, prefixes, limits });
   const slice = new TimeSlice();
@@ -40,6 +39,12 @@ export async function listResults(source: Source): Promise<Listing> {
   }
   const message = await requireSuccess(command, shell.machine);
   return parser.end(message);
+}
+
+/** What LIST_SCRIPT reads. */
+export function listingInput({ startDirectory, prefixes }: Source): string {
+  const lines = [startDirectory, ...prefixes.flatMap((prefix) => [prefix.folder, prefix.rest])];
+  return lines.map((line) => `${encodeWord(line)}\n`).join("");
 }
 
 /**
@@ -87,6 +92,11 @@ export class HashParser {
     this.#files = options.files;
     this.#onHash = options.onHash;
     this.bytesLeft = options.files.reduce((sum, file) => sum + file.bytes, 0);
+  }
+
+  /** All hashes have come, and the word that ends them. */
+  get isEnded(): boolean {
+    return this.#ended && this.#text === "";
   }
 
   /** @throws {CopyProblem} */

@@ -1,7 +1,7 @@
 /**
- * Owns the three POSIX sh scripts that the copier runs on a machine. They are constants: whatever varies
- * follows on standard input, in lines of `encodeWord` or as names that end in NUL. They need find, xargs,
- * cat, tail, cut and one of openssl, sha256sum or shasum, of GNU or busybox; GNU find's -printf is used
+ * Owns the POSIX sh scripts that the copier runs on a machine: list, hash and stream, and all three in one. They
+ * are constants: whatever varies follows on standard input, in lines of `encodeWord` or as names that end in NUL.
+ * They need find, xargs, cat, tail, cut and one of openssl, sha256sum or shasum, of GNU or busybox; GNU find's -printf is used
  * where it exists. Names reach the tools absolute or with `./` before them, so none looks like an option.
  */
 
@@ -25,13 +25,8 @@ decode "$line"
 if [ -n "$value" ]; then cd -- "$value" 2>/dev/null || started=no; else cd 2>/dev/null || started=no; fi
 `;
 
-/**
- * In: start directory, then two lines a prefix: its folder (with the slash at its end) and the rest.
- * Out, each record ended by NUL: \`P <index> -\`, then \`<type> <bytes> <path>\` for all that lies under the
- * prefix (type as find's %y: f, d, l, p, s, b, c), \`U 0 <folder>\` for a folder that may not be read, and at
- * the end \`E 0 <status>\`, 0 when every folder could be read to its end.
- */
-export const LIST_SCRIPT = `${BEGIN}
+/** Reads no more of standard input than its lines. */
+const LIST = `
 if [ "$started" = no ]; then printf 'U 0 %s\\0E 0 1\\0' "$value"; exit 0; fi
 if find / -maxdepth 0 -printf '' 2>/dev/null; then
   walk='[ $# -gt 0 ] || exit 0; exec find "$@" -printf "%y %s %p\\0"'
@@ -57,7 +52,7 @@ matches() {
 }
 status=0
 index=0
-while IFS= read -r line; do
+while IFS= read -r line && [ "$line" != . ]; do
   decode "$line"; folder=$value
   IFS= read -r line || exit 90
   decode "$line"; rest=$value
@@ -69,24 +64,27 @@ printf 'E 0 %s\\0' "$status"
 `;
 
 /**
- * In: start directory, then names that end in NUL. Out, a line each, in the same order: 64 hexadecimal
- * digits, \`-\` (may not be read) or \`!\` (gone); then \`end\`. Without a tool that hashes: \`none\`. openssl comes
- * first because it uses the processor's own instructions, which sha256sum often does not.
+ * In: start directory, then two lines a prefix: its folder (with the slash at its end) and the rest; the end, or a dot.
+ * Out, each record ended by NUL: \`P <index> -\`, then \`<type> <bytes> <path>\` for all that lies under the
+ * prefix (type as find's %y: f, d, l, p, s, b, c), \`U 0 <folder>\` for a folder that may not be read, and at
+ * the end \`E 0 <status>\`, 0 when every folder could be read to its end.
  */
-export const HASH_SCRIPT = `${BEGIN}
-if [ "$started" = no ]; then exit 91; fi
+export const LIST_SCRIPT = `${BEGIN}${LIST}`;
+
+/** What hashes, and what a batch of names is hashed with. */
+const FIND_TOOL = `
 tool=
 for t in 'openssl dgst -sha256 -r' sha256sum 'shasum -a 256'; do
   case "$($t </dev/null 2>/dev/null)" in
     e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855*) tool=$t; break;;
   esac
 done
-if [ -z "$tool" ]; then printf 'none\\n'; exit 0; fi
 newline='
 '
 export tool newline
-xargs -0 -n 512 sh -c '
-  [ $# -gt 0 ] || exit 0
+`;
+const BATCH = 2048;
+const HASH_BATCH = `
   case "$*" in
     *"$newline"*|*\\\\*) sums=;;
     *) sums=$($tool "$@" 2>/dev/null) || sums=;;
@@ -98,7 +96,19 @@ xargs -0 -n 512 sh -c '
       elif [ -e "$f" ]; then printf "%s\\n" -
       else printf "!\\n"; fi
     done
-  fi' sh
+  fi`;
+
+/**
+ * In: start directory, then names that end in NUL. Out, a line each, in the same order: 64 hexadecimal
+ * digits, \`-\` (may not be read) or \`!\` (gone); then \`end\`. Without a tool that hashes: \`none\`. openssl comes
+ * first because it uses the processor's own instructions, which sha256sum often does not.
+ */
+export const HASH_SCRIPT = `${BEGIN}
+if [ "$started" = no ]; then exit 91; fi
+${FIND_TOOL}
+if [ -z "$tool" ]; then printf 'none\\n'; exit 0; fi
+xargs -0 -n ${BATCH} sh -c '[ $# -gt 0 ] || exit 0
+${HASH_BATCH}' sh
 printf 'end\\n'
 `;
 
@@ -111,4 +121,22 @@ if [ "$started" = no ]; then exit 91; fi
 IFS=' ' read -r offset line || exit 90
 if [ "$offset" -gt 0 ]; then decode "$line"; tail -c "+$offset" -- "$value"; fi
 exec xargs -0 sh -c '[ $# -gt 0 ] || exit 0; exec cat -- "$@"' sh
+`;
+
+/**
+ * The three in one, for a machine where each command costs a login shell. In: as LIST_SCRIPT, a dot for the end; then,
+ * when the listing has been looked at, names that end in NUL. Out: the listing, then the files one after the other; the
+ * hashes, as HASH_SCRIPT gives them, on standard error. A batch of names is hashed while it is sent.
+ */
+export const VISIT_SCRIPT = `${BEGIN}
+{ ${LIST} } 2>/dev/null
+${FIND_TOOL}
+IFS= read -r line || exit 0
+if [ -z "$tool" ]; then printf 'none\\n' >&2; exit 0; fi
+xargs -0 -n ${BATCH} sh -c '[ $# -gt 0 ] || exit 0
+  { ${HASH_BATCH}
+  } >&2 2>/dev/null &
+  cat -- "$@" 2>/dev/null
+  wait' sh
+printf 'end\\n' >&2
 `;

@@ -3,7 +3,7 @@
  * the machine hashes them beside it; when the connection dies, again from where it stopped; when a file changed
  * under us, once more from a new listing. What is complete and proved is never fetched twice.
  */
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { problem } from "../../core/problem.ts";
@@ -15,6 +15,7 @@ import { hashOnMachine, listResults, type Source } from "./manifest.ts";
 import { type FileToReceive, receiveFiles } from "./receive.ts";
 import { encodeWord, STREAM_SCRIPT } from "./scripts.ts";
 import { TimeSlice } from "./time-slice.ts";
+import { Visit } from "./visit.ts";
 import { WatchedCommand } from "./watched-command.ts";
 
 export interface FetchedFile {
@@ -79,15 +80,24 @@ class Fetch {
    * @throws {CopyProblem}
    */
   async round(mayForgive: boolean): Promise<Fetched | null> {
-    const listing = await listResults(this.#source);
-    this.#keepWhatIsUnchanged(listing);
-    await shapeTree(this.#incoming, listing);
-    const resumed = await this.#takeUpLeftovers();
-    await this.#requireSpace(resumed?.bytes ?? 0);
-    await this.#transfer(listing, resumed).catch(async (error: unknown) => {
-      if (error instanceof CopyProblem && error.remedy === "changed") await this.#forgetUnproved();
-      throw error;
-    });
+    const visit = this.#mayVisit() ? await Visit.begin(this.#source) : null;
+    let listing: Listing;
+    try {
+      listing = visit?.listing ?? (await listResults(this.#source));
+      this.#keepWhatIsUnchanged(listing);
+      await shapeTree(this.#incoming, listing);
+      const resumed = await this.#takeUpLeftovers();
+      await this.#requireSpace(resumed?.bytes ?? 0);
+      // A visit asks for all that it listed, once each.
+      const isPlain = listing.twins.length === 0 && listing.files.length > 0;
+      if (!isPlain) visit?.leave();
+      await this.#transfer(listing, resumed, isPlain ? visit : null).catch(async (error: unknown) => {
+        if (error instanceof CopyProblem && error.remedy === "changed") await this.#forgetUnproved();
+        throw error;
+      });
+    } finally {
+      visit?.leave();
+    }
     const wrong = [...this.#progress.values()].filter(differs);
     const first = wrong[0];
     if (first === undefined) return { listing, files: this.#fetchedFiles() };
@@ -95,6 +105,11 @@ class Fetch {
     await this.#forgetUnproved();
     if (isForgiven) return null;
     throw resultsChanged(this.#source.shell.machine, first.file.source);
+  }
+
+  /** Nothing is here yet, so that all that is listed is asked for. */
+  #mayVisit(): boolean {
+    return this.#source.shell.runsLoginShell === true && this.#progress.size === 0 && readdirSync(this.#incoming.tree).length === 0;
   }
 
   #keepWhatIsUnchanged(listing: Listing): void {
@@ -142,7 +157,7 @@ class Fetch {
     return resumed;
   }
 
-  async #transfer(listing: Listing, resumed: Resumed | null): Promise<void> {
+  async #transfer(listing: Listing, resumed: Resumed | null, visit: Visit | null): Promise<void> {
     const missing = [...this.#progress.values()].filter((progress) => progress.received === null && progress !== resumed?.progress);
     if (resumed !== null) missing.unshift(resumed.progress);
     const unknown = [...this.#progress.values()].filter((progress) => progress.expected === null).map((progress) => progress.file);
@@ -155,12 +170,12 @@ class Fetch {
     let hashError: unknown = null;
     try {
       await Promise.all([
-        this.#stream(source, missing, resumed, stop).catch((error: unknown) => {
+        this.#stream(source, missing, { resumed, visit, stop }).catch((error: unknown) => {
           streamError = error;
-          // A stream that is too short does not tell which file shrank; the hashes do.
-          if (!(error instanceof CopyProblem && error.remedy === "changed")) stop();
+          // A stream that is too short does not tell which file shrank; the hashes do, where they come by themselves.
+          if (visit !== null || !(error instanceof CopyProblem && error.remedy === "changed")) stop();
         }),
-        this.#hash(source, [...unknown, ...listing.twins], stop).catch((error: unknown) => {
+        this.#hash(source, [...unknown, ...listing.twins], { visit, stop }).catch((error: unknown) => {
           hashError = error;
           stop();
         }),
@@ -174,13 +189,15 @@ class Fetch {
     if (streamError !== null) throw streamError;
   }
 
-  async #stream(source: Source, missing: readonly Progress[], resumed: Resumed | null, stop: () => void): Promise<void> {
+  async #stream(source: Source, missing: readonly Progress[], how: How & { readonly resumed: Resumed | null }): Promise<void> {
     if (missing.length === 0) return;
+    const { resumed, visit, stop } = how;
     const { shell, signal, limits } = source;
     const first = resumed === null ? "0 " : `${resumed.bytes + 1} ${encodeWord(resumed.progress.file.source)}`;
     const names = missing.slice(resumed === null ? 0 : 1).map((progress) => `${progress.file.source}\0`);
     const input = Buffer.from(`${encodeWord(source.startDirectory)}\n${first}\n${names.join("")}`);
-    const command = await WatchedCommand.start({ shell, script: STREAM_SCRIPT, input, signal, stallMs: limits.stallMs });
+    const command =
+      visit?.stream(source) ?? (await WatchedCommand.start({ shell, script: STREAM_SCRIPT, input, signal, stallMs: limits.stallMs }));
     try {
       const count = await receiveFiles({
         machine: shell.machine,
@@ -199,12 +216,14 @@ class Fetch {
       await command.end();
       throw resultsChanged(shell.machine, cut.file.source);
     } finally {
-      command.kill();
+      // Of a visit the hashes may still be under way.
+      if (visit === null) command.kill();
+      else command.stop();
     }
   }
 
-  async #hash(source: Source, files: readonly ListedFile[], stop: () => void): Promise<void> {
-    await hashOnMachine(source, files, (file, sha256) => {
+  async #hash(source: Source, files: readonly ListedFile[], { visit, stop }: How): Promise<void> {
+    const onHash = (file: ListedFile, sha256: string): void => {
       const progress = this.#progress.get(file.target);
       if (progress === undefined) return;
       if (progress.file.source !== file.source) {
@@ -220,7 +239,9 @@ class Fetch {
       }
       progress.expected = sha256;
       if (differs(progress)) stop();
-    });
+    };
+    if (visit === null) await hashOnMachine(source, files, onHash);
+    else await visit.hash(source, onHash);
   }
 
   #fetchedFiles(): FetchedFile[] {
@@ -257,6 +278,13 @@ class Fetch {
   #pathOf(file: ListedFile): string {
     return join(this.#incoming.tree, file.target);
   }
+}
+
+interface How {
+  /** All in one command; null: one for each question. */
+  readonly visit: Visit | null;
+  /** Ends the other half as well. */
+  readonly stop: () => void;
 }
 
 interface Resumed {

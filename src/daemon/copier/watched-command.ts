@@ -11,13 +11,17 @@ const STDERR_BYTES_MAX = 4096;
 const INPUT_PIECE_BYTES = 256 * 1024;
 
 export interface WatchedCommandOptions {
-  readonly shell: MachineShell;
-  readonly script: string;
+  readonly shell: Pick<MachineShell, "machine">;
   readonly input: Uint8Array;
   readonly signal: AbortSignal;
   readonly stallMs: number;
   /** Silence that is allowed beyond stallMs just now, for commands that work without a word. */
   readonly patienceMs?: () => number;
+}
+
+interface StartOptions {
+  readonly shell: MachineShell;
+  readonly script: string;
 }
 
 export class WatchedCommand {
@@ -30,11 +34,12 @@ export class WatchedCommand {
   #broken: CopyProblem | null = null;
 
   /** @throws {CopyProblem} when the machine cannot be reached or refuses */
-  static async start(options: WatchedCommandOptions): Promise<WatchedCommand> {
+  static async start(options: WatchedCommandOptions & StartOptions): Promise<WatchedCommand> {
     return new WatchedCommand(options, await startInTime(options));
   }
 
-  private constructor(options: WatchedCommandOptions, process: ShellProcess) {
+  /** @param process started already; or a part of one, that is watched for itself */
+  constructor(options: WatchedCommandOptions, process: ShellProcess) {
     this.#options = options;
     this.#process = process;
     this.#stderr = process.collectStderr(STDERR_BYTES_MAX).catch(() => "");
@@ -140,8 +145,16 @@ export class WatchedCommand {
   }
 }
 
-/** A machine that does not even begin within the stall time, or only after the copy was canceled, is not waited for. */
-async function startInTime({ shell, script, signal, stallMs }: WatchedCommandOptions): Promise<ShellProcess> {
+/**
+ * A machine that does not even begin within the stall time, or only after the copy was canceled, is not waited for.
+ * @throws {CopyProblem}
+ */
+export async function startInTime({
+  shell,
+  script,
+  signal,
+  stallMs,
+}: StartOptions & Pick<WatchedCommandOptions, "signal" | "stallMs">): Promise<ShellProcess> {
   if (signal.aborted) throw canceled();
   const tooLate = Promise.withResolvers<never>();
   const abort = (): void => tooLate.reject(canceled());

@@ -22,6 +22,7 @@ const KILLED_STATUS = 128 + constants.signals.SIGKILL;
 
 export class SshMachineShell implements MachineShell {
   readonly machine: string;
+  readonly runsLoginShell = true;
   readonly #options: SshMachineShellOptions;
 
   constructor(options: SshMachineShellOptions) {

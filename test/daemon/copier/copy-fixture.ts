@@ -88,9 +88,12 @@ export class InterferingShell implements MachineShell {
   readonly #shell = new LocalMachineShell("local");
   readonly #before: (script: string, count: number) => string | undefined;
 
+  readonly runsLoginShell: boolean;
+
   /** `before` may return a script to run in place; `count` is how often this one was run, this time included. */
-  constructor(before: (script: string, count: number) => string | undefined) {
+  constructor(before: (script: string, count: number) => string | undefined, options: { readonly runsLoginShell?: boolean } = {}) {
     this.#before = before;
+    this.runsLoginShell = options.runsLoginShell ?? false;
   }
 
   run(script: string, options?: ShellRunOptions): Promise<ShellProcess> {
@@ -100,21 +103,27 @@ export class InterferingShell implements MachineShell {
   }
 }
 
+type Answer = AsyncIterable<Uint8Array> | Uint8Array | string;
+
 /** A machine that says what it is told to, whatever it is asked. */
 export class LyingShell implements MachineShell {
   readonly machine = "liar";
-  readonly #answer: (script: string) => AsyncIterable<Uint8Array> | Uint8Array | string;
+  readonly runsLoginShell: boolean;
+  readonly #answer: (script: string) => Answer;
+  readonly #errors: Answer | null;
   readonly processes: ShellProcess[] = [];
 
-  constructor(answer: (script: string) => AsyncIterable<Uint8Array> | Uint8Array | string) {
+  /** @param errors what it says on standard error, of one command that asks for all */
+  constructor(answer: (script: string) => Answer, errors: Answer | null = null) {
     this.#answer = answer;
+    this.#errors = errors;
+    this.runsLoginShell = errors !== null;
   }
 
   run(script: string): Promise<ShellProcess> {
-    const answer = this.#answer(script);
     const end = Promise.withResolvers<number>();
     let killed = false;
-    const stdout = (async function* (): AsyncGenerator<Uint8Array> {
+    const said = async function* (answer: Answer): AsyncGenerator<Uint8Array> {
       if (typeof answer === "string") yield Buffer.from(answer);
       else if (answer instanceof Uint8Array) yield answer;
       else
@@ -122,11 +131,14 @@ export class LyingShell implements MachineShell {
           if (killed) break;
           yield chunk;
         }
+    };
+    const stdout = (async function* (answer: Answer): AsyncGenerator<Uint8Array> {
+      yield* said(answer);
       end.resolve(0);
-    })();
+    })(this.#answer(script));
     const process: ShellProcess = {
       stdout,
-      stderr: nothing(),
+      stderr: this.#errors === null ? nothing() : said(this.#errors),
       collectStderr: async () => "",
       write: async () => undefined,
       closeInput: () => undefined,

@@ -76,7 +76,7 @@ describe.skipIf(!sshdAvailable())("a connection to sshd", () => {
         await waitFor(() => proxy.bytesFromTarget > 10 * MIB, { timeoutMs: 50_000 });
         proxy.freeze();
       })();
-      const copying = fixture.copy({ shell, limits: { stallMs: 2000, attemptsMax: 1 } });
+      const copying = fixture.copy({ shell, limits: { stallMs: 4000, attemptsMax: 1 } });
       const failure = mustFail(await copying);
       await freezing;
       expect(failure).toMatchObject({ code: "transfer-stalled", retryable: true });
