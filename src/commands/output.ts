@@ -2,7 +2,7 @@
  * The only place that writes: results to stdout, errors and warnings to stderr, each text at once. It never
  * touches process.stdout, process.stderr or process.stdin, whose first use costs more than a whole listing.
  */
-import { fstatSync, writeSync } from "node:fs";
+import { fstatSync, statSync, writeSync } from "node:fs";
 import type { Environment } from "../config/paths.ts";
 import type { Screen } from "../terminal/job-listing.ts";
 import { printableLines } from "../terminal/printable.ts";
@@ -65,10 +65,11 @@ export function safeJson(document: unknown, forPeople: boolean): string {
 
 function isTerminal(descriptor: number): boolean {
   try {
-    // True for /dev/null too, where it does no harm.
-    return fstatSync(descriptor).isCharacterDevice();
+    const stats = fstatSync(descriptor);
+    // To ask /dev/null for its width costs a call more than to see that it is no terminal.
+    return stats.isCharacterDevice() && stats.rdev !== statSync("/dev/null").rdev;
   } catch {
-    // A closed stdout is no terminal.
+    // A closed stdout is no terminal; a host without /dev/null has none at all.
     return false;
   }
 }

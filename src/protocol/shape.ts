@@ -16,6 +16,9 @@ export interface Field {
   readonly name: string;
   readonly shape: Shape;
   readonly optional: boolean;
+  /** What `typeof` says of most values that fit, and whether null does: so most need no look at the shape. */
+  readonly plain?: "string" | "number" | "boolean";
+  readonly nullable?: true;
   /** What an optional field is when it was left out, as JSON. */
   readonly otherwise?: string;
 }
@@ -78,7 +81,11 @@ function mapMisfit(fields: readonly Field[], value: unknown): string | null {
   if (!isMap(value)) return "";
   let known = 0;
   for (const field of fields) {
-    const item = Object.hasOwn(value, field.name) ? value[field.name] : undefined;
+    const item = value[field.name];
+    if (item === null ? field.nullable === true : typeof item === field.plain && (field.plain !== "number" || !Number.isNaN(item))) {
+      known += 1;
+      continue;
+    }
     if (item === undefined) {
       if (!field.optional) return field.name;
       if (field.otherwise === undefined) continue;

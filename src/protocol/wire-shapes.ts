@@ -49,10 +49,20 @@ function shapeOf(schema: v.GenericSchema): Shape {
 }
 
 function fieldOf(name: string, schema: v.GenericSchema): Field {
+  // misfit() would find what every object inherits.
+  if (name in Object.prototype) throw new Error(`No field may be called ${name}.`);
   const inner = schema as SchemaParts;
-  if (inner.type !== "optional") return { name, shape: shapeOf(schema), optional: false };
-  const field = { name, shape: shapeOf(inner.wrapped), optional: true };
+  if (inner.type !== "optional") return { name, ...checked(schema), optional: false };
+  const field = { name, ...checked(inner.wrapped), optional: true };
   return inner.default === undefined ? field : { ...field, otherwise: JSON.stringify(inner.default) };
+}
+
+function checked(schema: v.GenericSchema): Pick<Field, "shape" | "plain" | "nullable"> {
+  const shape = shapeOf(schema);
+  const nullable = shape.is === "nullable" ? ({ nullable: true } as const) : {};
+  const kind = shape.is === "nullable" ? shape.of.is : shape.is;
+  if (kind === "text") return { shape, plain: "string", ...nullable };
+  return kind === "number" || kind === "boolean" ? { shape, plain: kind, ...nullable } : { shape, ...nullable };
 }
 
 function caseOf(key: string, schema: v.GenericSchema): [string, Shape] {

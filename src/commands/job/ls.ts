@@ -1,7 +1,6 @@
 /** `job ls`: the listing, which comes in chunks. */
 import type { WireRow } from "../../protocol/methods/job.ts";
 import { jobJson } from "../../terminal/job-json.ts";
-import { renderJobListing } from "../../terminal/job-listing.ts";
 import type { Run } from "../command.ts";
 import { UsageError } from "../failure.ts";
 import { parseIds } from "../ids.ts";
@@ -23,6 +22,8 @@ export const run: Run<typeof listArguments> = async (args, { output, surrounding
   };
   const { rows, counts, missing, line, now } = await withClient(async (client) => {
     const stream = client.stream("job.list", request);
+    // Loaded now, it is there when the server has answered.
+    if (!output.json && !output.quiet) await import("../../terminal/job-listing.ts");
     const received: WireRow[] = [];
     for await (const chunk of stream) received.push(...chunk);
     return { rows: received, ...(await stream.result) };
@@ -30,6 +31,7 @@ export const run: Run<typeof listArguments> = async (args, { output, surrounding
   if (output.json) output.printJson(rows.flatMap((row) => (row.kind === "job" ? [jobJson(row.job)] : [])));
   else if (output.quiet) output.printLines(rows.map((row) => String(row.kind === "job" ? row.job.jid : row.id)));
   else {
+    const { renderJobListing } = await import("../../terminal/job-listing.ts");
     const after = line ?? readOldLine(surroundings.environment);
     output.print(renderJobListing({ counts, rows, line: after, now }, await output.screen()));
   }
