@@ -13,12 +13,12 @@
  *                       reads SUPERVISOR_FUNCTIONS and then requests (supervisorRequest) from its standard input, and
  *                       is gone when that ends, after the run that it has then.
  *
- * - All paths are absolute; RUNDIR exists. MODE is `shell` (the command text is in EXPJOB_COMMAND), `words` (the words are
- *   executed as they are; word 0 is an absolute path) or `plain` (standing only: the words are a command that needs no shell
- *   of its own, see plain-command.ts).
+ * - All paths are absolute; RUNDIR exists. MODE is `shell` (the command text is in EXPJOB_COMMAND) or
+ *   `words` (the words are executed as they are; word 0 is an absolute path).
  * - EXPJOB_COMMAND reaches the job's shell through the environment, so that it is in no argument list
  *   and in no file, and is unset before the first word of it runs. The job's shell is a fresh one: its
- *   `$$` is its own, and it has no variable, function, option or positional parameter of ours.
+ *   `$$` is its own, and it has no variable, function, option or positional parameter of ours. A plain command, one of
+ *   literal words in which the shell has nothing to do but to find a program, is executed without a shell.
  * - EXPJOB_SUPERVISOR_UMASK, EXPJOB_SUPERVISOR_OPEN_FILES and EXPJOB_SUPERVISOR_CORE_DUMPS are optional: the
  *   umask (octal) and the soft limits of open files and of core dumps (as ulimit takes it) of the job. All EXPJOB_SUPERVISOR_* names are ours and are unset.
  * - Standard output may be a pipe to whoever started it. It gets the lines below; the job has none of it, so that nothing
@@ -52,7 +52,6 @@
  */
 
 import { quote } from "shlex";
-import { plainWords } from "./plain-command.ts";
 import type { CallerLimits, Program } from "./runner.ts";
 
 /** The supervisor's own exit code. The job's is in the status file. */
@@ -101,13 +100,24 @@ expjob_job() {
   expjob_environment
   case $5 in
     words) shift 5; exec "$@" ;;
-    plain)
-      shift 5
-      case $1 in true | false | : | echo | printf | test) "$@"; exit ;; esac
-      command -v "$1" >/dev/null && exec "$@"
-      export EXPJOB_COMMAND="$*" ;;
+    shell) case $EXPJOB_COMMAND in *[!A-Za-z0-9_./:=,@%+\\ -]* | *' ' | *'  '*) ;; [A-Za-z0-9_./]*) expjob_plain ;; esac ;;
   esac
   exec /bin/sh -c 'eval "unset EXPJOB_COMMAND; $EXPJOB_COMMAND"' sh
+}
+expjob_plain() {
+  set -f
+  set -- $EXPJOB_COMMAND
+  case $1 in
+    true | false | echo | printf | test) "$@"; exit ;;
+    *=* | . | alias | bg | bind | break | builtin | caller | case | cd | chdir | command | compgen | complete | compopt | continue | \\
+      coproc | declare | dirs | disown | do | done | elif | else | enable | esac | eval | exec | exit | export | fc | fg | fi | for | \\
+      function | getopts | hash | help | history | if | in | jobs | kill | let | local | logout | mapfile | popd | pushd | pwd | read | \\
+      readarray | readonly | return | select | set | shift | shopt | source | suspend | then | time | times | trap | type | typeset | \\
+      ulimit | umask | unalias | unset | until | wait | while) return ;;
+  esac
+  command -v "$1" >/dev/null || return
+  unset EXPJOB_COMMAND
+  exec "$@"
 }
 expjob_supervise() {
   EXPJOB_SUPERVISOR_REFUSED=
@@ -200,18 +210,10 @@ export interface SupervisorRequest extends SupervisorStart {
  */
 export function supervisorRequest(request: SupervisorRequest): string {
   const { program, caller, environment, tag } = request;
-  const plain = program.kind === "shell" ? plainWords(program.text) : null;
-  const job = program.kind === "shell" && plain === null ? { ...environment, EXPJOB_COMMAND: program.text } : environment;
+  const job = program.kind === "shell" ? { ...environment, EXPJOB_COMMAND: program.text } : environment;
   const exports = Object.entries(job).map(([name, value]) => ` ${name}=${quote(value)}`);
-  const words = plain ?? (program.kind === "words" ? program.words : []);
-  const start = [
-    request.runDirectory,
-    request.workDirectory,
-    request.stdout,
-    request.stderr,
-    plain === null ? program.kind : "plain",
-    ...words,
-  ];
+  const words = program.kind === "words" ? program.words : [];
+  const start = [request.runDirectory, request.workDirectory, request.stdout, request.stderr, program.kind, ...words];
   const limits = [
     `EXPJOB_SUPERVISOR_UMASK=${caller === null ? "$EXPJOB_SUPERVISOR_OWN_UMASK" : umaskText(caller)}`,
     `EXPJOB_SUPERVISOR_OPEN_FILES=${caller?.openFilesSoft ?? ""}`,
