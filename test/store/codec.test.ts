@@ -1,13 +1,19 @@
 /** Snapshot and history codecs: what is written is what is read, exactly, and nothing else is read. */
 import { describe, expect, test } from "bun:test";
+import { statSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { applyAll } from "../../src/core/apply.ts";
 import { EMPTY_STATE, type State } from "../../src/core/state.ts";
 import { type Block, encodeBlock } from "../../src/store/history/block-codec.ts";
 import { StoredBlock } from "../../src/store/history/stored-block.ts";
+import { storePaths } from "../../src/store/paths.ts";
 import { readDocument } from "../../src/store/snapshot/document.ts";
+import { checkSnapshot, readSnapshot, writeSnapshot } from "../../src/store/snapshot/snapshot-file.ts";
 import { decodeState, encodeState, SNAPSHOT_FORMAT } from "../../src/store/snapshot/state-codec.ts";
 import { endedJobs, plain, state } from "./random-state.ts";
+import { Scratch } from "./scratch.ts";
+
+const ADDED = { kind: "jobs-added", at: 3, timeoutSeconds: null, tag: null } as const;
 
 function document(pieces: Iterable<string>, footer: { readonly sequence: number; readonly jobs: number }): Buffer {
   const body = [...pieces].join("").toWellFormed();
@@ -32,6 +38,32 @@ describe("the snapshot", () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  test("is read part by part: a large one comes back as it was, and a table that is twice or without its spec is refused", async () => {
+    using scratch = new Scratch();
+    const paths = storePaths(scratch.folder);
+    const commands = Array.from(
+      { length: 3_000 },
+      (_, index) => `run ${index} "[[jobs]]"\n[[specs]]\nid = ${index}\n日本🧪 ${"x".repeat(99)}`,
+    );
+    const before = applyAll(EMPTY_STATE, [
+      ...commands.map((cmd, first) => ({ ...ADDED, first, count: 1, spec: specOf("x", cmd) }) as const),
+      { ...ADDED, first: 3_000, count: 20_000, spec: specOf("y", "many") },
+      { kind: "request-answered", at: 1, id: "r", answer: { kind: "done" } },
+    ]);
+    await writeSnapshot(paths, { state: before, sequence: 7 });
+    const reading = readSnapshot(paths.snapshot);
+    if (reading.kind !== "good") throw new Error(JSON.stringify(reading));
+    expect(statSync(paths.snapshot).size).toBeGreaterThan(4 * 128 * 1024);
+    expect(reading.snapshot.sequence).toBe(7);
+    expect(plain(reading.snapshot.state)).toEqual(plain(before));
+    expect(checkSnapshot(paths.snapshot)).toEqual({ kind: "whole" });
+    const text = [...encodeState(before, 7)].join("");
+    for (const broken of [text.replace("\njid = 2999\n", "\njid = 5\n"), text.replace("\nspec = 2999\n", "\nspec = 9999\n")]) {
+      writeFileSync(paths.snapshot, document([broken], { sequence: 7, jobs: 23_000 }));
+      expect(readSnapshot(paths.snapshot)).toMatchObject({ kind: "bad", reason: expect.stringMatching(/^jobs: job (5|2999) /) });
+    }
   });
 
   test("gives back the indexes that apply made", () => {

@@ -23,6 +23,9 @@ const OTHER_CONTENT = "the content does not agree with the sha256 in the footer"
 /** How much is made before it is written, in time and in text: then others get their turn. */
 const SLICE_MS = 5;
 const CHUNK_CHARACTERS = 256 * 1024;
+/** Parsed at once: the parser makes some 20 times as much of it. */
+const PART_BYTES = 128 * 1024;
+const TABLE_LINE = /^\[\[\w+\]\]$/;
 /** Longer than any footer. */
 const FOOTER_BYTES_MAX = 512;
 /** Read at once; the line of the format is in the first of them. */
@@ -104,6 +107,34 @@ function readAt(descriptor: number, position: number, length: number): Buffer {
 
 function formatOf(text: string): number {
   return Number(FORMAT_LINE.exec(text)?.[1] ?? Number.NaN);
+}
+
+/**
+ * A whole document in parts, each of them TOML: cut before a table of the top level, which no line within a text can
+ * look like, because texts are written in one line. What is made of one part can be thrown away before the next is read.
+ * @param last the tables that the document ends with; they come first here, because the others name them
+ */
+export function* documentParts(bytes: Buffer, end: number, last: string): Generator<string> {
+  const at = bytes.indexOf(`\n[[${last}]]\n`);
+  const cut = at === -1 || at >= end ? end : at;
+  for (const [from, to] of [
+    [cut, end],
+    [0, cut],
+  ] as const) {
+    for (let start = from; start < to; ) {
+      const next = tableFrom(bytes, start + PART_BYTES, to);
+      yield bytes.toString("utf8", start, next);
+      start = next;
+    }
+  }
+}
+
+/** Where the first table of the top level begins, or `end`. */
+function tableFrom(bytes: Buffer, from: number, end: number): number {
+  for (let at = bytes.indexOf("\n[[", from); at !== -1 && at < end; at = bytes.indexOf("\n[[", at + 1)) {
+    if (TABLE_LINE.test(bytes.toString("latin1", at + 1, bytes.indexOf("\n", at + 1)))) return at;
+  }
+  return end;
 }
 
 /** TOML that is known to be as it was written; what is not TOML was written by somebody else. */

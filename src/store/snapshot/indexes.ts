@@ -6,13 +6,16 @@ import { IntMap, TextMap } from "../../core/persistent-map.ts";
 import type { State } from "../../core/state.ts";
 
 export function rebuildIndexes(jobs: IntMap<Job>, machines: IntMap<Machine>): Pick<State, "ready" | "slots" | "free" | "setups"> {
-  const ready = new Map<string, IntMap<true>>();
+  const readyIds = new Map<string, (readonly [number, true])[]>();
   const setups: [number, string][] = [];
   for (const job of jobs.values()) {
     if (job.spec.kind === "setup" && !isEnded(job.state)) setups.push([job.jid, job.spec.machine]);
     if (!isReady(job)) continue;
-    ready.set(job.spec.class, (ready.get(job.spec.class) ?? IntMap.empty<true>()).set(job.jid, true));
+    const members = readyIds.get(job.spec.class);
+    if (members === undefined) readyIds.set(job.spec.class, [[job.jid, true]]);
+    else members.push([job.jid, true]);
   }
+  const ready = Array.from(readyIds, ([name, members]) => [name, IntMap.empty<true>().setAll(members)] as const);
   const free = new Map<string, IntMap<number>>();
   const slots: [string, number][] = [];
   for (const machine of machines.values()) {

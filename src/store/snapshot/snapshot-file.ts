@@ -10,8 +10,8 @@ import type { State } from "../../core/state.ts";
 import { syncFolder } from "../durable-file.ts";
 import type { StorePaths } from "../paths.ts";
 import { asStoreError, StoreError, systemCode } from "../store-error.ts";
-import { checkDocument, readDocument, writeDocument } from "./document.ts";
-import { decodeState, encodeState, SNAPSHOT_FORMAT } from "./state-codec.ts";
+import { checkDocument, documentParts, judgeDocument, parseToml, writeDocument } from "./document.ts";
+import { encodeState, SNAPSHOT_FORMAT, StateDecoder } from "./state-codec.ts";
 
 export interface Snapshot {
   readonly state: State;
@@ -32,16 +32,24 @@ export function readSnapshot(file: string): SnapshotReading {
     if (systemCode(error) === "ENOENT") return { kind: "missing" };
     throw asStoreError(error, file);
   }
-  const document = readDocument(bytes, SNAPSHOT_FORMAT);
+  const document = judgeDocument(bytes, SNAPSHOT_FORMAT);
   switch (document.kind) {
     case "bad":
       return document;
     case "newer":
       throw new StoreError("newer-format", { file, format: document.format });
-    case "document": {
-      const reading = decodeState(document.content, document.footer);
+    case "whole": {
+      const { end, footer } = document;
+      const decoder = new StateDecoder();
+      for (const text of documentParts(bytes, end, "specs")) {
+        const content = parseToml(text);
+        if (content.kind === "bad") return content;
+        const reason = decoder.take(content.tables);
+        if (reason !== null) return { kind: "bad", offset: 0, reason };
+      }
+      const reading = decoder.finish(footer);
       if (reading.kind === "bad") return { kind: "bad", offset: 0, reason: reading.reason };
-      return { kind: "good", snapshot: { state: reading.state, sequence: document.footer.sequence } };
+      return { kind: "good", snapshot: { state: reading.state, sequence: footer.sequence } };
     }
   }
 }

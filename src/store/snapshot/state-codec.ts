@@ -58,7 +58,8 @@ const commandSchema = v.strictObject({
   failed_on: v.array(v.string()),
 });
 
-const stateSchema = v.strictObject({
+/** All but the arrays of tables. */
+const headSchema = v.strictObject({
   format: v.literal(SNAPSHOT_FORMAT),
   sequence: integer,
   next_id: integer,
@@ -66,15 +67,6 @@ const stateSchema = v.strictObject({
   next_free_order: integer,
   line: optionalField(integer),
   counts: countsSchema,
-  machines: v.optional(v.array(machineSchema), []),
-  variables: v.optional(v.array(variableSchema), []),
-  matrices: v.optional(v.array(matrixSchema), []),
-  tags: v.optional(v.array(tagSchema), []),
-  templates: v.optional(v.array(templateSchema), []),
-  commands: v.optional(v.array(commandSchema), []),
-  requests: v.optional(v.array(requestSchema), []),
-  jobs: v.optional(v.array(jobSchema), []),
-  specs: v.optional(v.array(specSchema), []),
 });
 
 /** The text of a snapshot, piece by piece. */
@@ -117,55 +109,107 @@ export function* encodeState(state: State, sequence: number): Generator<string> 
 export type StateReading = { readonly kind: "state"; readonly state: State } | { readonly kind: "bad"; readonly reason: string };
 
 export function decodeState(content: Readonly<Record<string, unknown>>, footer: Footer): StateReading {
-  const parsed = v.safeParse(stateSchema, content, { abortEarly: true });
-  if (!parsed.success) return { kind: "bad", reason: issueText(parsed.issues[0]) };
-  const fields = parsed.output;
-  if (fields.sequence !== footer.sequence) return { kind: "bad", reason: "sequence: not that of the footer" };
-  const decoded = decodeAllJobs(fields.jobs, fields.specs);
-  if (typeof decoded === "string") return { kind: "bad", reason: decoded };
-  if (decoded.size !== footer.jobs) return { kind: "bad", reason: "jobs: not as many as the footer says" };
-  const machines = IntMap.from(fields.machines.map((machine) => [machine.slot, machine] as const));
-  const state: State = {
-    nextId: fields.next_id,
-    nextSlot: fields.next_slot,
-    nextFreeOrder: fields.next_free_order,
-    counts: fields.counts,
-    machines,
-    jobs: decoded,
-    matrices: IntMap.from(fields.matrices.map((matrix) => [matrix.id, matrix] as const)),
-    tags: IntMap.from(fields.tags.map((tag) => [tag.id, tag] as const)),
-    variables: TextMap.from(fields.variables.map((variable) => [variable.name, variable] as const)),
-    templates: TextMap.from(
-      fields.templates.map((record) => [record.cmd, { succeededOn: record.succeeded_on, failedOn: record.failed_on }] as const),
-    ),
-    commands: TextMap.from(
-      fields.commands.map(
-        ({ key, jid, succeeded_on, failed_on }) => [key, { jid, succeededOn: succeeded_on, failedOn: failed_on }] as const,
-      ),
-    ),
-    line: fields.line,
-    requests: TextMap.from(fields.requests.map((request) => [request.id, request] as const)),
-    ...rebuildIndexes(decoded, machines),
-  };
-  return { kind: "state", state };
+  const decoder = new StateDecoder();
+  const reason = decoder.take(content);
+  return reason === null ? decoder.finish(footer) : { kind: "bad", reason };
 }
 
-type JobTables = v.InferOutput<typeof jobSchema>[];
-type SpecTables = v.InferOutput<typeof specSchema>[];
+/** Decodes a document part by part; specs must come before the jobs that name them, or with them. */
+export class StateDecoder {
+  private readonly head: Record<string, unknown> = {};
+  private readonly machines: v.InferOutput<typeof machineSchema>[] = [];
+  private readonly variables: Variable[] = [];
+  private readonly matrices: v.InferOutput<typeof matrixSchema>[] = [];
+  private readonly tags: v.InferOutput<typeof tagSchema>[] = [];
+  private readonly templates: v.InferOutput<typeof templateSchema>[] = [];
+  private readonly commands: v.InferOutput<typeof commandSchema>[] = [];
+  private readonly requests: v.InferOutput<typeof requestSchema>[] = [];
+  private readonly specs = new Map<number, JobSpec>();
+  private jobs = IntMap.empty<Job>();
 
-/** The jobs of a document, or what is wrong with them. */
-export function decodeAllJobs(tables: JobTables, specTables: SpecTables): IntMap<Job> | string {
-  const specs = new Map<number, JobSpec>(specTables.map(({ id, spec }) => [id, spec]));
-  let jobs = IntMap.empty<Job>();
-  for (const fields of tables) {
-    const spec = specs.get(fields.spec);
-    if (spec === undefined) return `jobs: job ${fields.jid} names spec ${fields.spec}, which is not there`;
-    for (const job of decodeJobs(fields, spec)) {
-      if (jobs.has(job.jid)) return `jobs: job ${job.jid} is there twice`;
-      jobs = jobs.set(job.jid, job);
-    }
+  /** @returns what is wrong with it, or null */
+  take(content: Readonly<Record<string, unknown>>): string | null {
+    const { machines, variables, matrices, tags, templates, commands, requests, jobs, specs, ...head } = content;
+    Object.assign(this.head, head);
+    return (
+      eachRow({ name: "specs", tables: specs, schema: specSchema }, ({ id, spec }) => void this.specs.set(id, spec)) ??
+      eachRow({ name: "machines", tables: machines, schema: machineSchema }, (row) => void this.machines.push(row)) ??
+      eachRow({ name: "variables", tables: variables, schema: variableSchema }, (row) => void this.variables.push(row)) ??
+      eachRow({ name: "matrices", tables: matrices, schema: matrixSchema }, (row) => void this.matrices.push(row)) ??
+      eachRow({ name: "tags", tables: tags, schema: tagSchema }, (row) => void this.tags.push(row)) ??
+      eachRow({ name: "templates", tables: templates, schema: templateSchema }, (row) => void this.templates.push(row)) ??
+      eachRow({ name: "commands", tables: commands, schema: commandSchema }, (row) => void this.commands.push(row)) ??
+      eachRow({ name: "requests", tables: requests, schema: requestSchema }, (row) => void this.requests.push(row)) ??
+      this.takeJobs(jobs)
+    );
   }
-  return jobs;
+
+  finish(footer: Footer): StateReading {
+    const parsed = v.safeParse(headSchema, this.head, { abortEarly: true });
+    if (!parsed.success) return { kind: "bad", reason: issueText(parsed.issues[0]) };
+    const fields = parsed.output;
+    if (fields.sequence !== footer.sequence) return { kind: "bad", reason: "sequence: not that of the footer" };
+    if (this.jobs.size !== footer.jobs) return { kind: "bad", reason: "jobs: not as many as the footer says" };
+    const machines = IntMap.from(this.machines.map((machine) => [machine.slot, machine] as const));
+    const state: State = {
+      nextId: fields.next_id,
+      nextSlot: fields.next_slot,
+      nextFreeOrder: fields.next_free_order,
+      counts: fields.counts,
+      machines,
+      jobs: this.jobs,
+      matrices: IntMap.from(this.matrices.map((matrix) => [matrix.id, matrix] as const)),
+      tags: IntMap.from(this.tags.map((tag) => [tag.id, tag] as const)),
+      variables: TextMap.from(this.variables.map((variable) => [variable.name, variable] as const)),
+      templates: TextMap.from(
+        this.templates.map((record) => [record.cmd, { succeededOn: record.succeeded_on, failedOn: record.failed_on }] as const),
+      ),
+      commands: TextMap.from(
+        this.commands.map(
+          ({ key, jid, succeeded_on, failed_on }) => [key, { jid, succeededOn: succeeded_on, failedOn: failed_on }] as const,
+        ),
+      ),
+      line: fields.line,
+      requests: TextMap.from(this.requests.map((request) => [request.id, request] as const)),
+      ...rebuildIndexes(this.jobs, machines),
+    };
+    return { kind: "state", state };
+  }
+
+  private takeJobs(tables: unknown): string | null {
+    const found: (readonly [number, Job])[] = [];
+    let wrong: string | null = null;
+    let last = this.jobs.lastKey();
+    const reason = eachRow({ name: "jobs", tables, schema: jobSchema }, (fields) => {
+      const spec = this.specs.get(fields.spec);
+      if (spec === undefined) wrong ??= `jobs: job ${fields.jid} names spec ${fields.spec}, which is not there`;
+      else if (fields.jid <= last) wrong ??= `jobs: job ${fields.jid} is there twice, or not in its place`;
+      else for (const job of decodeJobs(fields, spec)) found.push([job.jid, job]);
+      last = found.at(-1)?.[0] ?? last;
+    });
+    this.jobs = this.jobs.setAll(found);
+    return reason ?? wrong;
+  }
+}
+
+interface Rows<Schema extends v.GenericSchema> {
+  readonly name: string;
+  /** As parsed; undefined: there are none. */
+  readonly tables: unknown;
+  readonly schema: Schema;
+}
+
+/** @returns what is wrong with the first that is wrong, or null */
+function eachRow<Schema extends v.GenericSchema>(rows: Rows<Schema>, take: (row: v.InferOutput<Schema>) => void): string | null {
+  const { name, tables, schema } = rows;
+  if (tables === undefined) return null;
+  if (!Array.isArray(tables)) return `${name}: not an array of tables`;
+  for (const [index, table] of tables.entries()) {
+    const parsed = v.safeParse(schema, table, { abortEarly: true });
+    if (!parsed.success) return `${name}.${index}.${issueText(parsed.issues[0])}`;
+    take(parsed.output);
+  }
+  return null;
 }
 
 /** An array of tables, a piece at a time; an empty one after each table, so that the writer can look at its watch. */
