@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Client, connect } from "../../src/client/client.ts";
 import type { TestBinary } from "../support/binary.ts";
 import { TestDaemon, type TestDaemonOptions } from "../support/daemon.ts";
+import { childrenOf } from "./processes.ts";
 
 /** What `job.add` needs beside class and command. */
 export const PLAIN = { cp_results: null, retry: null, timeout: null, tag: null, notify: false } as const;
@@ -78,21 +79,31 @@ export class BenchServer implements AsyncDisposable {
     return residentMb(this.daemon.pid);
   }
 
-  /** Of the server's process, and of the children that have ended, since its start. */
+  /** Of the server's process, and of its children, those that have ended and those that stand (supervisors), since its start. */
   get processorTime(): { readonly ownMs: number; readonly childrenMs: number } {
-    const stat = readFileSync(`/proc/${this.daemon.pid}/stat`, "latin1");
-    // utime, stime, cutime and cstime, in ticks of 10 ms.
-    const [user = 0, system = 0, childUser = 0, childSystem = 0] = stat
-      .slice(stat.lastIndexOf(") ") + 2)
-      .split(" ")
-      .slice(11, 15)
-      .map(Number);
-    return { ownMs: (user + system) * 10, childrenMs: (childUser + childSystem) * 10 };
+    const { pid } = this.daemon;
+    const server = processorTimeOf(pid);
+    const standing = childrenOf(pid).map((child) => processorTimeOf(child));
+    const standingMs = standing.reduce((sum, { ownMs, endedChildrenMs }) => sum + ownMs + endedChildrenMs, 0);
+    return { ownMs: server.ownMs, childrenMs: server.endedChildrenMs + standingMs };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.connection.close();
     await this.daemon[Symbol.asyncDispose]();
+  }
+}
+
+/** Zeros for a process that is gone: who waited for it has its time. */
+function processorTimeOf(pid: number): { readonly ownMs: number; readonly endedChildrenMs: number } {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // utime, stime, cutime and cstime, in ticks of 10 ms.
+    const fields = stat.slice(stat.lastIndexOf(") ") + 2).split(" ");
+    const [user = 0, system = 0, childUser = 0, childSystem = 0] = fields.slice(11, 15).map(Number);
+    return { ownMs: (user + system) * 10, endedChildrenMs: (childUser + childSystem) * 10 };
+  } catch {
+    return { ownMs: 0, endedChildrenMs: 0 };
   }
 }
 
