@@ -1,6 +1,7 @@
 /** How a change of jobs reaches the indexes and the counts; the only code that writes them. */
 
 import { COMMANDS_MAX } from "./blame.ts";
+import type { JobsArchived } from "./event.ts";
 import { withJid, withJids, withoutJid } from "./jid-ranges.ts";
 import { isEnded, type Job, type JobCounts, type JobStateKind, NO_JOBS } from "./job.ts";
 import { IntMap } from "./persistent-map.ts";
@@ -64,20 +65,16 @@ export function recallJob(state: State, job: Job): State {
   return isEnded(job.state) && !state.jobs.has(job.jid) ? { ...state, jobs: state.jobs.set(job.jid, job) } : state;
 }
 
-/**
- * Takes ended jobs out of memory; their history blocks have them and they stay counted. What nobody needs any more goes
- * with the last of them: @param requestsBefore 0 when more are to follow at once
- */
-export function archiveJobs(state: State, jids: readonly number[], requestsBefore: number): State {
+/** Takes ended jobs out of memory; their history blocks have them and they stay counted. What nobody needs any more goes with the last of them. */
+export function archiveJobs(state: State, archived: JobsArchived): State {
   let { jobs, requests } = state;
-  for (const jid of jids) {
+  for (const jid of archived.jids) {
     const job = jobs.get(jid);
     if (job !== undefined && isEnded(job.state)) jobs = jobs.delete(jid);
   }
-  if (requestsBefore === 0) return { ...state, jobs };
-  for (const request of state.requests.values()) {
-    if (request.at < requestsBefore) requests = requests.delete(request.id);
-  }
+  if (archived.requests !== undefined) for (const id of archived.requests) requests = requests.delete(id);
+  else if (archived.requestsBefore === 0) return { ...state, jobs };
+  else for (const { id, at } of state.requests.values()) if (at < archived.requestsBefore) requests = requests.delete(id);
   return { ...state, jobs, requests, templates: templatesInUse({ ...state, jobs }), commands: latestCommands(state.commands) };
 }
 

@@ -56,7 +56,7 @@ export function apply(state: State, event: Event): State {
     case "job-recalled":
       return recallJob(state, event.job);
     case "jobs-archived":
-      return archiveJobs(state, event.jids, event.requestsBefore);
+      return archiveJobs(state, event);
     case "request-answered":
       return { ...state, requests: state.requests.set(event.id, { id: event.id, at: event.at, answer: event.answer }) };
     case "job-forgotten":

@@ -133,6 +133,8 @@ export type Fact =
       readonly jobs: readonly Job[];
       /** More are to follow at once: what else is not needed any more goes with the last of them. */
       readonly more?: boolean;
+      /** Ids of the answers that may be old enough to go. Absent: all are looked at. */
+      readonly requests?: readonly string[];
     };
 
 /** How long an answer is kept for a client that asks again with the same request id. */

@@ -25,7 +25,11 @@ export function decideFact(state: State, fact: Fact, context: Context): readonly
     }
     case "jobs-in-history": {
       const jids = fact.jobs.filter((job) => state.jobs.get(job.jid) === job).map((job) => job.jid);
-      return [{ kind: "jobs-archived", jids, requestsBefore: fact.more === true ? 0 : context.now - REQUEST_KEPT_MS }];
+      const requestsBefore = context.now - REQUEST_KEPT_MS;
+      if (fact.more === true) return [{ kind: "jobs-archived", jids, requestsBefore: 0 }];
+      if (fact.requests === undefined) return [{ kind: "jobs-archived", jids, requestsBefore }];
+      const requests = fact.requests.filter((id) => (state.requests.get(id)?.at ?? requestsBefore) < requestsBefore);
+      return [{ kind: "jobs-archived", jids, requestsBefore: 0, requests }];
     }
     case "results-changed": {
       const { jid } = fact.job;

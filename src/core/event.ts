@@ -73,9 +73,18 @@ export type Event =
     }
   /** Logs of an ended job are elsewhere now. */
   | { readonly kind: "job-logs-moved"; readonly at: number; readonly jid: number; readonly moves: readonly LogMove[] }
-  /** Ended jobs that are now in history blocks leave the memory; unless `requestsBefore` is 0, older answers and unused notes on commands too. */
-  | { readonly kind: "jobs-archived"; readonly jids: readonly number[]; readonly requestsBefore: number }
+  | JobsArchived
   | { readonly kind: "request-answered"; readonly at: number; readonly id: string; readonly answer: Answer };
+
+/** Ended jobs that are now in history blocks leave the memory. */
+export interface JobsArchived {
+  readonly kind: "jobs-archived";
+  readonly jids: readonly number[];
+  /** As the first journals have it: all answers older than this go too, and notes on commands of no job; 0: neither. */
+  readonly requestsBefore: number;
+  /** In the place of `requestsBefore`: the ids of these answers. */
+  readonly requests?: readonly string[];
+}
 
 /** Absolute paths on the server's host. */
 export interface LogMove {

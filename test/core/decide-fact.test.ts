@@ -339,3 +339,23 @@ test("what is known of a command goes from memory with its last job", () => {
   lab.command({ kind: "jobs-in-history", jobs: [lab.job(jid)] });
   expect(lab.state.templates.size).toBe(0);
 });
+
+test("the past leaves the memory in pieces, and with the last of them the answers that are old by then", () => {
+  const lab = Lab.withMachines("a");
+  const jids = [lab.running({ cmd: "once" })];
+  lab.exit(jids[0] ?? -1, 0);
+  jids.push(lab.running({ cmd: "once" }));
+  lab.exit(jids[1] ?? -1, 0);
+  const [one, other] = jids.map((jid) => lab.job(jid));
+  if (one === undefined || other === undefined) throw new Error("no jobs");
+  lab.happen([{ kind: "request-answered", at: lab.now, id: "old", answer: { kind: "done" } }]);
+  lab.now += 8 * 86_400_000;
+  lab.happen([{ kind: "request-answered", at: lab.now, id: "young", answer: { kind: "done" } }]);
+  const requests = ["old", "young", "unheard-of"];
+  lab.command({ kind: "jobs-in-history", jobs: [one], more: true, requests });
+  expect([...lab.state.jobs.keys(), ...lab.state.requests.keys()].sort()).toEqual([other.jid, "old", "young"].sort());
+  expect(lab.state.templates.size).toBe(1);
+  lab.command({ kind: "jobs-in-history", jobs: [other], more: false, requests });
+  expect([...lab.state.jobs.keys(), ...lab.state.requests.keys()]).toEqual(["young"]);
+  expect(lab.state.templates.size).toBe(0);
+});
