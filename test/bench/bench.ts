@@ -75,11 +75,20 @@ async function main(): Promise<number> {
   };
   using _folder = new RunFolder();
   const rows: Row[] = [];
+  let failures = 0;
   for (const name of positionals.length === 0 ? BENCHES.keys() : positionals) {
     console.error(`bench ${name} …`);
     const wanted = BENCHES.get(name)?.(values);
     if (wanted === null) console.error(`bench ${name}: SKIPPED, sshd or rsync is not installed`);
-    for (const figure of wanted ?? []) rows.push(...(await takeFigure(name, figure, contestants)));
+    for (const figure of wanted ?? []) {
+      try {
+        rows.push(...(await takeFigure(name, figure, contestants)));
+      } catch (error) {
+        // What was taken so far is worth its time.
+        failures += 1;
+        console.error(`bench ${name}: FAILED, ${figure.parts[0]?.what}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
   }
   const about = surroundings();
   if (values.json) console.log(JSON.stringify({ ...about, rows }, null, 2));
@@ -87,7 +96,7 @@ async function main(): Promise<number> {
     const machine = `${about.date}, ${about.cores} x ${about.cpu}, Linux ${about.kernel}, Bun ${about.bun}; load ${about.load}; median (quartiles)`;
     console.log([renderTable(rows), renderNotes(rows), machine].filter((part) => part !== "").join("\n\n"));
   }
-  return 0;
+  return failures === 0 ? 0 : 1;
 }
 
 /** With its `j` beside it, as the build makes it. */

@@ -5,7 +5,7 @@ import { startMachines } from "../support/daemon.ts";
 import { sshdAvailable } from "../support/sshd.ts";
 import { EmptyProgram } from "./floor.ts";
 import type { Figure, Subject } from "./measure.ts";
-import { activityOf } from "./processes.ts";
+import { activityBetween, activityOf } from "./processes.ts";
 import { BenchServer } from "./server.ts";
 
 /** As the server has it when nothing else is configured. */
@@ -44,6 +44,8 @@ async function connected(binary: TestBinary, { machines: count, seconds }: { mac
     const last = (await server.add("idle", "true", count * 3)) + count * 3 - 1;
     await server.addMachines("idle", machines.addresses);
     await server.drained(last);
+    // What the jobs left is tidied up, and threads that have nothing to do end.
+    await activityDuring(server.daemon.pid, Math.min(seconds, 5));
     return {
       name: "expjobserver",
       once: () => activityDuring(server.daemon.pid, seconds),
@@ -78,6 +80,6 @@ async function activityDuring(pid: number, seconds: number): Promise<readonly [n
   const before = activityOf(pid);
   // Here time itself is what is waited for: nothing is to happen in it.
   await once(AbortSignal.timeout(seconds * 1_000), "abort");
-  const after = activityOf(pid);
-  return [(after.processorMs - before.processorMs) / (seconds * 10), (after.wakeUps - before.wakeUps) / seconds];
+  const { processorMs, wakeUps } = activityBetween(before, activityOf(pid));
+  return [processorMs / (seconds * 10), wakeUps / seconds];
 }

@@ -25,8 +25,13 @@ export function memoryFigures({ quick }: { readonly quick: boolean }): readonly 
     },
     {
       parts: [
-        { what: `${running} running local jobs: the server`, unit: "MB", target: { kind: "at-most", value: 80 } },
-        { what: `${running} running local jobs: each job with its supervisor`, unit: "MB", target: { kind: "at-most", value: 2 } },
+        {
+          what: `${running} running local jobs: server, supervisors and jobs together`,
+          unit: "MB",
+          target: { kind: "at-most", value: 80 + 2 * running },
+        },
+        { what: `${running} running local jobs: the server alone`, unit: "MB" },
+        { what: `${running} running local jobs: each job with its supervisor`, unit: "MB" },
       ],
       rounds: quick ? 1 : 2,
       usesBinary: true,
@@ -66,7 +71,8 @@ function busyServer(binary: TestBinary, running: number): Subject {
     // A job is counted as running from the moment it is sent; its sleep is there a little later.
     await waitFor(() => childrenOf(server.daemon.pid).filter((pid) => nameOf(pid) === "sleep").length === running, { everyMs: 100 });
     const jobs = childrenOf(server.daemon.pid);
-    return [server.residentMb, jobs.reduce((sum, pid) => sum + memoryShareMb(pid), 0) / running];
+    const jobsMb = jobs.reduce((sum, pid) => sum + memoryShareMb(pid), 0);
+    return [server.residentMb + jobsMb, server.residentMb, jobsMb / running];
   });
 }
 
@@ -77,7 +83,8 @@ function sleepers(running: number): Subject {
     const parent = Bun.spawn(["sh", "-c", script], { stdio: ["ignore", "pipe", "inherit"], detached: true });
     try {
       await waitFor(() => childrenOf(parent.pid).length === 2 * running, { timeoutMs: 60_000, everyMs: 100 });
-      return [null, childrenOf(parent.pid).reduce((sum, pid) => sum + memoryShareMb(pid), 0) / running];
+      const shellsMb = childrenOf(parent.pid).reduce((sum, pid) => sum + memoryShareMb(pid), 0);
+      return [shellsMb, null, shellsMb / running];
     } finally {
       process.kill(-parent.pid, "SIGKILL");
       await parent.exited;

@@ -27,14 +27,30 @@ export function nameOf(pid: number): string {
   return textOf(`/proc/${pid}/comm`).trim();
 }
 
-/** Of all threads of the process, since their start. */
-export function activityOf(pid: number): { readonly processorMs: number; readonly wakeUps: number } {
+interface Activity {
+  readonly processorMs: number;
+  readonly wakeUps: number;
+}
+
+/** Of each thread, since its start. */
+export function activityOf(pid: number): ReadonlyMap<string, Activity> {
+  const threads = readdirSync(`/proc/${pid}/task`).map((thread): [string, Activity] => {
+    // The first field is the time on a processor, in nanoseconds; a tick of /proc/PID/stat is 10 ms.
+    const processorMs = Number(textOf(`/proc/${pid}/task/${thread}/schedstat`).split(" ", 1)[0] ?? 0) / 1e6;
+    const wakeUps = Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(textOf(`/proc/${pid}/task/${thread}/status`))?.[1] ?? 0);
+    return [thread, { processorMs, wakeUps }];
+  });
+  return new Map(threads);
+}
+
+/** What all threads did in between; one that has ended takes its share with it. */
+export function activityBetween(before: ReadonlyMap<string, Activity>, after: ReadonlyMap<string, Activity>): Activity {
   let processorMs = 0;
   let wakeUps = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    // The first field is the time on a processor, in nanoseconds; a tick of /proc/PID/stat is 10 ms.
-    processorMs += Number(textOf(`/proc/${pid}/task/${thread}/schedstat`).split(" ", 1)[0] ?? 0) / 1e6;
-    wakeUps += Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(textOf(`/proc/${pid}/task/${thread}/status`))?.[1] ?? 0);
+  for (const [thread, now] of after) {
+    const then = before.get(thread);
+    processorMs += now.processorMs - (then?.processorMs ?? 0);
+    wakeUps += now.wakeUps - (then?.wakeUps ?? 0);
   }
   return { processorMs, wakeUps };
 }

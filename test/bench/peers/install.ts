@@ -30,15 +30,44 @@ export async function programOrAbsent(program: string, { name, apt }: AptSource)
   return path ?? { name, absent: failure ?? `${apt} has no ${program}` };
 }
 
-/** The folder with the programs of a crate. @param folder of its own in the cache */
+/** The folder with the programs of a crate. */
 export async function crateOrAbsent(crate: string, program: string): Promise<string | Absent> {
+  return await builtOrAbsent(crate, program, (folder) => `nice cargo install --quiet --root '${folder}' ${crate}`);
+}
+
+/** The same with another version of something that the crate depends on, in its own sources. */
+export async function amendedCrateOrAbsent(crate: string, program: string, amended: Amended): Promise<string | Absent> {
+  const { version, dependency, from, to } = amended;
+  return await builtOrAbsent(crate, program, (folder) =>
+    [
+      `set -e; rm -rf '${folder}'; mkdir -p '${folder}/asking' '${folder}/bin'; cd '${folder}/asking'`,
+      "cargo init --quiet --name asking",
+      `cargo add --quiet ${crate}@=${version}`,
+      "cargo vendor --quiet >/dev/null",
+      `cp -r vendor/${crate} ../source; cd ../source; rm -f Cargo.lock Cargo.toml.orig .cargo-checksum.json`,
+      `sed -i '/^\\[dependencies.${dependency}]$/,/^$/s/"${from}"/"${to}"/' Cargo.toml`,
+      "nice cargo build --quiet --release --bins",
+      "find target/release -maxdepth 1 -type f -perm -u+x -exec cp {} ../bin \\;",
+      "cd ..; rm -rf asking source",
+    ].join("\n"),
+  );
+}
+
+interface Amended {
+  readonly version: string;
+  readonly dependency: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+async function builtOrAbsent(crate: string, program: string, script: (folder: string) => string): Promise<string | Absent> {
   const folder = join(cacheFolder(), crate);
   const bin = join(folder, "bin");
   if (existsSync(join(bin, program))) return bin;
   if (!mayInstall()) return { name: crate, absent: "not in the cache, and nothing is to be installed" };
   if (Bun.which("cargo") === null) return { name: crate, absent: "there is no cargo to build it" };
   console.error(`bench: building ${crate} from crates.io, which takes minutes, once …`);
-  const failure = await once(crate, `nice cargo install --quiet --root '${folder}' ${crate}`);
+  const failure = await once(crate, script(folder));
   return existsSync(join(bin, program)) ? bin : { name: crate, absent: failure ?? `the crate has no ${program}` };
 }
 

@@ -1,6 +1,7 @@
 /**
- * The system that this one grew from, built from crates.io (without its lock file: an old dependency in it does not
- * compile any more). Its runner is `true`, so a job costs it nothing but itself.
+ * The system that this one grew from, from crates.io: without its lock file, because an old dependency in it does not
+ * compile any more, and with a later prettytable-rs, because the tables of the old one crash when a present compiler builds
+ * it. Its runner is `true`, so a job costs it nothing but itself.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,10 +9,12 @@ import { canConnect } from "../../../scripts/free-port.ts";
 import { freePort } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { type Absent, type Subject, timed } from "../measure.ts";
-import { crateOrAbsent } from "./install.ts";
+import { amendedCrateOrAbsent } from "./install.ts";
 import { SLOTS } from "./slots.ts";
 import { Workshop } from "./workshop.ts";
 
+const AMENDED = { version: "0.9.2", dependency: "prettytable-rs", from: "0.8.0", to: "0.10" } as const;
+const BUILT = "expjobserver 0.9.2 as its crate builds it, but with prettytable-rs 0.10";
 const QUIET = "appenders:\n  none:\n    kind: file\n    path: LOG\nroot:\n  level: error\n  appenders:\n    - none\n";
 
 export async function oldSystemListing(side: number): Promise<Subject | Absent> {
@@ -33,7 +36,7 @@ export async function oldSystemListing(side: number): Promise<Subject | Absent> 
   const id = /id: (\d+)/.exec(answer)?.[1] ?? "0";
   return {
     name: "the old j job matrix ls",
-    how: "expjobserver 0.9.2 as its crate builds it, all jobs waiting",
+    how: `${BUILT}, all jobs waiting`,
     once: async () => [await timed(() => old.client("job", "matrix", "ls", id))],
     [Symbol.asyncDispose]: () => old.close(),
   };
@@ -45,7 +48,7 @@ export async function oldSystemJobs(jobs: number): Promise<Subject | Absent> {
   for (let slot = 0; slot < SLOTS; slot += 1) await old.client("machine", "add", `m${slot}:22`, "slots");
   return {
     name: "the old system",
-    how: `expjobserver 0.9.2 as its crate builds it, ${SLOTS} machines, runner \`true\`; job add -x ${jobs}, then job ls until none waits or runs`,
+    how: `${BUILT}, ${SLOTS} machines, runner \`true\`; job add -x ${jobs}, then job ls until none waits or runs`,
     once: async () => {
       const durationMs = await timed(async () => {
         await old.client("job", "add", "slots", "true", old.folder, "-x", String(jobs));
@@ -69,7 +72,7 @@ class OldSystem {
   ) {}
 
   static async open(name: string): Promise<OldSystem | Absent> {
-    const bin = await crateOrAbsent("expjobserver", "expjobserver");
+    const bin = await amendedCrateOrAbsent("expjobserver", "expjobserver", AMENDED);
     if (typeof bin !== "string") return { ...bin, name };
     const old = new OldSystem(bin, await freePort("127.0.0.1"));
     try {
