@@ -3,6 +3,7 @@ import type { TestBinary } from "../support/binary.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { EmptyProgram } from "./floor.ts";
 import { type Figure, plainSubject, type Subject } from "./measure.ts";
+import { writeQueuedState } from "./past-state.ts";
 import { childrenOf, memoryShareMb, nameOf } from "./processes.ts";
 import { BenchServer, residentMb } from "./server.ts";
 
@@ -21,6 +22,13 @@ export function memoryFigures({ quick }: { readonly quick: boolean }): readonly 
       rounds: quick ? 1 : 3,
       usesBinary: true,
       ours: (binary) => Promise.resolve(idleServer(binary, { past, queued })),
+      peer: idleProgram,
+    },
+    {
+      parts: [{ what: `${queued} queued one by one, after a start`, unit: "MB", target: { kind: "at-most", value: 200 } }],
+      rounds: quick ? 1 : 3,
+      usesBinary: true,
+      ours: (binary) => Promise.resolve(longQueue(binary, queued)),
       peer: idleProgram,
     },
     {
@@ -54,6 +62,15 @@ function idleServer(binary: TestBinary, { past, queued }: { past: number; queued
     const withQueue = server.residentMb;
     await server.restart();
     return [empty, withPast, withQueue, server.residentMb];
+  });
+}
+
+/** Each of a request of its own: the state can share nothing between them. */
+function longQueue(binary: TestBinary, queued: number): Subject {
+  return plainSubject("expjobserver", async () => {
+    const writeState = (stateDir: string): Promise<void> => writeQueuedState(stateDir, { jobs: queued, className: "later" });
+    await using server = await BenchServer.start(binary, { writeState });
+    return [server.residentMb];
   });
 }
 

@@ -3,6 +3,7 @@
  * The jobs differ as those of a lab do (command, machine, times), and one in ten has results that were copied.
  */
 import { existsSync, mkdirSync } from "node:fs";
+import { addJobs } from "../../src/core/apply-job.ts";
 import { type Job, type JobSpec, NO_JOBS, type Run } from "../../src/core/job.ts";
 import { EMPTY_STATE } from "../../src/core/state.ts";
 import { putState, withStore } from "../../src/offline/new-state.ts";
@@ -34,6 +35,19 @@ export async function writePastState(stateDir: string, jobs: number): Promise<vo
   }
 }
 
+/** A state with so many waiting jobs, each of a request of its own with a command of its own, and no machine. */
+export async function writeQueuedState(stateDir: string, { jobs, className }: { jobs: number; className: string }): Promise<void> {
+  const umask = process.umask(0o077);
+  try {
+    await withStore({ stateDir, allowNetworkFs: true }, async (store) => {
+      const waiting = Array.from({ length: jobs }, (_, jid) => waitingJob(jid, className));
+      await putState(store, addJobs(EMPTY_STATE, waiting));
+    });
+  } finally {
+    process.umask(umask);
+  }
+}
+
 const specs = new Map<number, JobSpec>();
 
 /** A request for a hundred jobs has one spec. */
@@ -54,6 +68,31 @@ function specOf(jid: number): JobSpec {
   if (specs.size > 1_000) specs.clear();
   specs.set(request, spec);
   return spec;
+}
+
+function waitingJob(jid: number, className: string): Job {
+  const created = FIRST_AT + jid * 20_000;
+  return {
+    jid,
+    spec: {
+      kind: "job",
+      class: className,
+      cmd: `run-experiment --seed ${jid}`,
+      copyTo: null,
+      retry: null,
+      notify: false,
+      variables: {},
+      secrets: [],
+    },
+    matrix: null,
+    tag: null,
+    attempt: 1,
+    retryOf: null,
+    retriedBy: null,
+    timeoutSeconds: null,
+    created,
+    state: { kind: "waiting", since: created, notBefore: null, problem: null },
+  };
 }
 
 function pastJob(jid: number): Job {

@@ -11,15 +11,23 @@ export const PLAIN = { cp_results: null, retry: null, timeout: null, tag: null, 
 /** More than any bench queues. */
 const CONFIG = "[limits]\nqueued_jobs = 1000000\n";
 
+export interface BenchServerOptions extends Omit<TestDaemonOptions, "binary" | "config"> {
+  /** What the server finds at its start. Default: nothing. */
+  readonly writeState?: (stateDir: string) => Promise<void>;
+}
+
 export class BenchServer implements AsyncDisposable {
   private constructor(
     readonly daemon: TestDaemon,
     private connection: Client,
   ) {}
 
-  static async start(binary: TestBinary, options: Omit<TestDaemonOptions, "binary" | "config"> = {}): Promise<BenchServer> {
-    const daemon = await TestDaemon.start({ ...options, binary, config: CONFIG });
+  static async start(binary: TestBinary, options: BenchServerOptions = {}): Promise<BenchServer> {
+    const { writeState, ...more } = options;
+    const daemon = await TestDaemon.prepare({ ...more, binary, config: CONFIG });
     try {
+      await writeState?.(daemon.stateDir);
+      await daemon.start();
       return new BenchServer(daemon, await connectTo(daemon));
     } catch (error) {
       await daemon[Symbol.asyncDispose]();

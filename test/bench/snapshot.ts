@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { TestBinary } from "../support/binary.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type Figure, type Subject, timed } from "./measure.ts";
+import { writeQueuedState } from "./past-state.ts";
 import { BenchServer } from "./server.ts";
 
 /** A value of a variable that is set again and again fills the journal and not the state. */
@@ -15,20 +16,40 @@ const FILLS_MAX = 400;
 
 export function snapshotFigures({ quick }: { readonly quick: boolean }): readonly Figure[] {
   const queued = quick ? 1_000 : 100_000;
-  const window: Window = { lastedMs: 300 };
   return [
-    {
-      parts: [
-        { what: `longest wait of a ping during a snapshot, ${queued} queued`, unit: "ms", target: { kind: "at-most", value: 20 } },
-        { what: `longest wait of a job.add during a snapshot, ${queued} queued`, unit: "ms", target: { kind: "at-most", value: 20 } },
-        { what: "how long the snapshot took", unit: "ms" },
-      ],
-      rounds: quick ? 1 : 5,
-      usesBinary: true,
-      ours: (binary) => during(binary, queued, (server) => snapshotTaken(server, window)),
-      peer: (binary) => during(binary, queued, () => nothing(window)),
-    },
+    figure(`${queued} queued by one request`, { quick, start: (binary) => oneRequest(binary, queued) }),
+    figure(`${queued} queued one by one`, { quick, start: (binary) => oneByOne(binary, queued) }),
   ];
+}
+
+type Start = (binary: TestBinary) => Promise<BenchServer>;
+
+function figure(queue: string, { quick, start }: { readonly quick: boolean; readonly start: Start }): Figure {
+  const window: Window = { lastedMs: 300 };
+  const target = { kind: "at-most", value: 20 } as const;
+  return {
+    parts: [
+      { what: `longest wait of a ping during a snapshot, ${queue}`, unit: "ms", target },
+      { what: `longest wait of a job.add during a snapshot, ${queue}`, unit: "ms", target },
+      { what: `how long the snapshot took, ${queue}`, unit: "ms" },
+    ],
+    rounds: quick ? 1 : 3,
+    usesBinary: true,
+    ours: async (binary) => during(await start(binary), (server) => snapshotTaken(server, window)),
+    peer: async (binary) => during(await start(binary), () => nothing(window)),
+  };
+}
+
+async function oneRequest(binary: TestBinary, queued: number): Promise<BenchServer> {
+  const server = await BenchServer.start(binary);
+  await server.occupy("later");
+  await server.add("later", "true --run {JID}", queued);
+  return server;
+}
+
+/** A snapshot must write each of them by itself. */
+async function oneByOne(binary: TestBinary, queued: number): Promise<BenchServer> {
+  return await BenchServer.start(binary, { writeState: (stateDir) => writeQueuedState(stateDir, { jobs: queued, className: "later" }) });
 }
 
 /** The time without a snapshot is as long as the last one with it. */
@@ -44,10 +65,7 @@ interface Taking {
   take(): Promise<number | null>;
 }
 
-async function during(binary: TestBinary, queued: number, taking: (server: BenchServer) => Taking): Promise<Subject> {
-  const server = await BenchServer.start(binary);
-  await server.occupy("later");
-  await server.add("later", "true --run {JID}", queued);
+async function during(server: BenchServer, taking: (server: BenchServer) => Taking): Promise<Subject> {
   const { name, prepare, take } = taking(server);
   return {
     name,
@@ -109,8 +127,14 @@ function snapshotTaken(server: BenchServer, window: Window): Taking {
     take: async () => {
       const before = writtenAt();
       const { name } = newestSegment(stateDir);
-      await fillUntil(() => newestSegment(stateDir).name !== name);
-      window.lastedMs = await timed(() => waitFor(() => writtenAt() !== before, { everyMs: 5, timeoutMs: 60_000 }));
+      let begunAt = performance.now();
+      await fillUntil(() => {
+        if (newestSegment(stateDir).name !== name) return true;
+        begunAt = performance.now();
+        return false;
+      });
+      await waitFor(() => writtenAt() !== before, { everyMs: 5, timeoutMs: 60_000 });
+      window.lastedMs = performance.now() - begunAt;
       return window.lastedMs;
     },
   };
