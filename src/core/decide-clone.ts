@@ -10,8 +10,11 @@ import type { State } from "./state.ts";
 export function decideClone(state: State, command: CloneJobs, context: Context): Decision {
   const sources = [...new Map(command.jobs.map((job) => [job.jid, state.jobs.get(job.jid) ?? job])).values()];
   const stops = command.restart ? stopped(state, sources, context) : [];
-  const after = applyAll(state, stops);
-  const overflow = queueOverflow(after, sources.length * command.count, context);
+  // Of 100,000 stops only what they leave behind matters here: those that only cancel leave all but the counts as it is.
+  const isPlain = stops.every(({ kind }) => kind === "job-canceled" || kind === "job-stop-requested");
+  const after = isPlain ? state : applyAll(state, stops);
+  const freed = isPlain ? stops.filter(({ kind }) => kind === "job-canceled").length : 0;
+  const overflow = queueOverflow(after, sources.length * command.count - freed, context);
   if (overflow !== null) return overflow;
   const first = after.nextId;
   const clones = clonedEvents(after, sources, { first, count: command.count, at: context.now });
