@@ -65,6 +65,9 @@ describe("a clone", () => {
     expect(lab.refusal({ kind: "clone-jobs", jobs, count: 2, restart: false })).toBe("limit-exceeded: queued-jobs 4");
     expect(lab.refusal({ kind: "clone-jobs", jobs, count: 5, restart: true })).toBe("limit-exceeded: queued-jobs 4");
     expect(lab.kind(jid)).toBe("waiting");
+    // What a restart stops makes room.
+    lab.command({ kind: "clone-jobs", jobs, count: 2, restart: true });
+    expect(lab.state.counts).toMatchObject({ waiting: 4, canceled: 1 });
   });
 });
 
