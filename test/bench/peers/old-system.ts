@@ -33,7 +33,9 @@ export async function oldSystemListing(side: number): Promise<Subject | Absent> 
     `B=${values}`,
     `C=${values}`,
   );
-  const id = /id: (\d+)/.exec(answer)?.[1] ?? "0";
+  const id = /(\d+)/.exec(answer)?.[1] ?? "0";
+  const listed = (await old.client("job", "matrix", "ls", id)).split("\n").length;
+  if (listed < side ** 3) throw new Error(`the old client lists ${listed} lines for ${side ** 3} jobs`);
   return {
     name: "the old j job matrix ls",
     how: `${BUILT}, all jobs waiting`,
