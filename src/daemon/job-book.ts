@@ -12,6 +12,9 @@ export interface JobBookOptions {
   readonly readHistory: (jids: readonly number[]) => Promise<ReadonlyMap<number, Job>>;
 }
 
+/** A look at so many takes some milliseconds; then others have their turn. */
+const JOBS_PER_TURN = 10_000;
+
 /** More ids than this in one request are refused: nobody reads them, and each may cost a read of the disk. */
 const RESOLVED_MAX = 1_000_000;
 
@@ -39,7 +42,8 @@ export class JobBook {
     const { jobs } = this.state;
     const found = new Map<number, Job>();
     const past: number[] = [];
-    for (const jid of jids) {
+    for (const [index, jid] of jids.entries()) {
+      if (index % JOBS_PER_TURN === JOBS_PER_TURN - 1) await othersTurn();
       const job = jobs.get(jid);
       if (job !== undefined) found.set(jid, job);
       else past.push(jid);
@@ -116,6 +120,10 @@ export class JobBook {
         return idsOfJobs(state, selector).map((jid) => ({ first: jid, last: jid }));
     }
   }
+}
+
+function othersTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** The ids in a range that may be jobs: drawn, and not those of matrices and tags. */

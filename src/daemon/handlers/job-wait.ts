@@ -5,7 +5,7 @@ import type { Params, Result } from "../../protocol/methods.ts";
 import type { RequestContext } from "../server/handler.ts";
 import { Timers } from "../timers.ts";
 import { jobView } from "../views/job.ts";
-import { ReplySize } from "./reply-size.ts";
+import { othersTurn, PAGE_ROWS_MAX, ReplySize } from "./reply-size.ts";
 import type { Services } from "./services.ts";
 
 export async function waitForJobs(services: Services, params: Params<"job.wait">, context: RequestContext): Promise<Result<"job.wait">> {
@@ -32,7 +32,10 @@ export async function waitForJobs(services: Services, params: Params<"job.wait">
       context.signal.throwIfAborted();
       await waiting.change();
     }
-    return { timed_out: waiting.isOpen, ...shown(services, waiting.last()), missing: missing.slice() };
+    const timedOutOpen = waiting.isOpen;
+    const { after } = params;
+    const answer = after === undefined ? await shown(services, waiting.last()) : await page(services, waiting.last(), after);
+    return { timed_out: timedOutOpen, ...answer, missing: missing.slice() };
   } finally {
     unsubscribe();
     timers.stop();
@@ -117,13 +120,33 @@ function isOver({ state }: Job): boolean {
   return isEnded(state) || (state.kind === "unknown" && !state.holdsMachine);
 }
 
+interface Shown {
+  readonly jobs: WireJob[];
+  readonly omitted: number;
+}
+
+/** Those above an id, in order, as many as make a page. */
+async function page({ engine, now }: Services, jobs: readonly Job[], after: number): Promise<Shown> {
+  const rest = jobs.filter(({ jid }) => jid > after).toSorted((a, b) => a.jid - b.jid);
+  const size = new ReplySize();
+  const views: WireJob[] = [];
+  for (const job of rest) {
+    await othersTurn(views.length);
+    const view = jobView(engine.state, job, now());
+    if (views.length >= PAGE_ROWS_MAX || !size.takes(view)) break;
+    views.push(view);
+  }
+  return { jobs: views, omitted: rest.length - views.length };
+}
+
 /** All that fit one reply; those that are not done go first, because the answer to `wait` hangs on them. */
-function shown({ engine, now }: Services, jobs: readonly Job[]): { jobs: WireJob[]; omitted: number } {
+async function shown({ engine, now }: Services, jobs: readonly Job[]): Promise<Shown> {
   const size = new ReplySize();
   const views: WireJob[] = [];
   for (const isDone of [false, true]) {
     for (const job of jobs) {
       if ((job.state.kind === "done") !== isDone) continue;
+      await othersTurn(views.length);
       const view = jobView(engine.state, job, now());
       if (!size.takes(view)) return { jobs: sorted(views), omitted: jobs.length - views.length };
       views.push(view);

@@ -19,7 +19,7 @@ import { withoutExpired } from "./expired-logs.ts";
 import { followLog } from "./job-log.ts";
 import { waitForJobs } from "./job-wait.ts";
 import { perJob } from "./per-job.ts";
-import { chunked, ReplySize } from "./reply-size.ts";
+import { chunked, othersTurn, PAGE_ROWS_MAX, ReplySize } from "./reply-size.ts";
 import { requestIdReused } from "./request-id.ts";
 import type { Services } from "./services.ts";
 
@@ -42,26 +42,35 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
       for (const chunk of chunked(rows, (row) => rowView(book, row, now()))) await emit(chunk);
       return { counts: { ...engine.state.counts }, missing, line: engine.state.line, now: isoTime(now()) };
     },
-    "job.show": async ({ ids }) => {
+    "job.show": async ({ ids, after }) => {
       const { jobs, missing } = await book.resolve(ids);
       const shown: WireJob[] = [];
       const size = new ReplySize();
-      for (const job of jobs) {
+      for (const job of after === undefined ? jobs : jobs.filter(({ jid }) => jid > after)) {
+        await othersTurn(shown.length);
         const view = jobView(engine.state, job, now());
         const record = job.state.kind === "done" ? job.state.results?.record : undefined;
         const files = view.files === null && record !== undefined ? await services.readRecordedFiles(record) : null;
-        shown.push(size.require(files === null ? view : { ...view, files: files.map((file) => ({ ...file })) }));
+        const whole = files === null ? view : { ...view, files: files.map((file) => ({ ...file })) };
+        const isFull = shown.length >= PAGE_ROWS_MAX || (shown.length > 0 && !size.fits(whole));
+        if (after !== undefined && isFull) return { jobs: shown, missing: missing.slice(), more: true };
+        shown.push(size.require(whole));
       }
       return { jobs: shown, missing: missing.slice() };
     },
     "job.cancel": async ({ ids, forget }, { requestId }) => {
       const resolved = await book.resolve(ids);
       const recalled = resolved.jobs.filter((job) => isEnded(job.state));
+      const recalledById = new Map(recalled.map((job) => [job.jid, job]));
       const retries = new Map(recalled.map((job) => [job.jid, liveRetry(engine.state, job)?.jid ?? job.jid]));
       const changed = await perJob(services, requestId, {
         resolved,
         concerns: (job) => forget || !isEnded(job.state) || liveRetry(engine.state, job) !== null,
-        command: (jids, lenient) => ({ kind: "cancel-jobs", jids, recalled: forget || !lenient ? recalled : [], forget, lenient }),
+        command: (jids, lenient) => {
+          const past = forget || !lenient ? jids.flatMap((jid) => recalledById.get(jid) ?? []) : [];
+          return { kind: "cancel-jobs", jids, recalled: past, forget, lenient };
+        },
+        begin: "highest",
       });
       return { ...changed, ...stillRunning(engine.state, changed.done, (jid) => retries.get(jid) ?? jid) };
     },
@@ -70,6 +79,7 @@ export function jobHandlers(services: Services): Pick<Handlers, JobMethod> {
         resolved: await book.resolve(ids),
         concerns: (job) => job.state.kind === "waiting",
         command: (jids, lenient) => ({ kind: "hold-jobs", jids, lenient }),
+        begin: "highest",
       }),
     "job.unhold": async ({ ids }, { requestId }) =>
       await perJob(services, requestId, {

@@ -7,6 +7,16 @@ const CHUNK_BYTES_MAX = 1_048_576;
 /** Of one reply, as JSON: the envelope and the codec's own bytes have room beside it. */
 export const REPLY_BYTES_MAX = FRAME_BYTES_MAX / 2;
 
+/** Of a reply that is asked for page by page: a few megabytes at the most. */
+export const PAGE_ROWS_MAX = 5_000;
+/** So many rows are made at once; then others have their turn. */
+const ROWS_PER_TURN = 500;
+
+/** Waits after some of the rows. @param row its index */
+export async function othersTurn(row: number): Promise<void> {
+  if (row % ROWS_PER_TURN === ROWS_PER_TURN - 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** About what it takes in a frame. */
 function bytesOf(row: unknown): number {
   return Buffer.byteLength(JSON.stringify(row));
@@ -31,6 +41,10 @@ export function* chunked<Item, Row>(items: Iterable<Item>, view: (item: Item) =>
 /** Adds up a reply as it is built. */
 export class ReplySize {
   private bytes = 0;
+
+  fits(row: unknown): boolean {
+    return this.bytes + bytesOf(row) <= REPLY_BYTES_MAX;
+  }
 
   /** false: no more of this size fits. */
   takes(row: unknown): boolean {

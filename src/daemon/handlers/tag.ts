@@ -18,11 +18,11 @@ export function tagHandlers(services: Services): Pick<Handlers, keyof typeof tag
 
   const tagJobs = async (ids: readonly Selector[], tag: number | null, requestId: string | null): Promise<JobChanges> => {
     const resolved = await book.resolve(ids);
-    const recalled = resolved.jobs.filter((job) => isEnded(job.state));
+    const past = new Map(resolved.jobs.filter((job) => isEnded(job.state)).map((job) => [job.jid, job]));
     return await perJob(services, requestId, {
       resolved,
       concerns: (job) => job.tag !== tag,
-      command: (jids, lenient) => ({ kind: "tag-jobs", jids, recalled, lenient, tag }),
+      command: (jids, lenient) => ({ kind: "tag-jobs", jids, recalled: jids.flatMap((jid) => past.get(jid) ?? []), lenient, tag }),
     });
   };
 

@@ -88,6 +88,8 @@ export const warningSchema = v.object({ code: v.string(), data: v.record(v.strin
 export const jobChanges = v.object({ done: v.array(v.number()), failed: v.array(v.object({ id: v.number(), code: v.string() })) });
 export type JobChanges = v.InferOutput<typeof jobChanges>;
 
+const afterSchema = v.pipe(v.number(), v.integer(), v.minValue(-1));
+
 export const jobMethods = {
   "job.add": mutates(
     v.object({
@@ -125,7 +127,11 @@ export const jobMethods = {
       now: v.optional(v.string()),
     }),
   ),
-  "job.show": reads(v.object({ ids: selectorsSchema }), v.object({ jobs: v.array(jobSchema), missing: v.array(v.number()) })),
+  "job.show": reads(
+    /** With `after`, from -1, as many as make a page, above that id and ascending; without, all of them or none. */
+    v.object({ ids: selectorsSchema, after: v.optional(afterSchema) }),
+    v.object({ jobs: v.array(jobSchema), missing: v.array(v.number()), more: v.optional(v.boolean()) }),
+  ),
   /** Cancels; `forget` also removes from the records. */
   "job.cancel": mutates(
     v.object({ ids: selectorsSchema, forget: v.boolean() }),
@@ -169,8 +175,15 @@ export const jobMethods = {
   ),
   /** Answers when all have ended, retries included, or the time is up. */
   "job.wait": reads(
-    v.object({ ids: selectorsSchema, timeout: v.nullable(v.pipe(v.number(), v.finite(), v.minValue(0))) }),
-    /** As many jobs as fit, those that are not done first to be kept; `omitted`: how many did not fit. */
+    v.object({
+      ids: selectorsSchema,
+      timeout: v.nullable(v.pipe(v.number(), v.finite(), v.minValue(0))),
+      after: v.optional(afterSchema),
+    }),
+    /**
+     * As many jobs as fit, those that are not done first to be kept; `omitted`: how many did not fit. With `after` those
+     * above that id, ascending, as many as make a page; `omitted` are those above them.
+     */
     v.object({ timed_out: v.boolean(), jobs: v.array(jobSchema), omitted: v.optional(v.number()), missing: v.array(v.number()) }),
   ),
   /** Why it does not run: facts, in the order of weight. */
