@@ -161,3 +161,23 @@ test("run directories that a crash left of ended jobs are removed at the next st
   await second.begin();
   expect(lab.runDirectories).toEqual([]);
 });
+
+test("a long journal that an earlier run left is followed by a snapshot at once, and its past leaves the memory", async () => {
+  await using lab = new Lab();
+  const options = { allowSnapshotFailure: false, allowNetworkFileSystem: true, highestIdInLogs: () => -1, now: Date.now };
+  const store = await openStore(join(lab.folder, "state"), options);
+  const spec = { kind: "job", class: "x", cmd: "a", copyTo: null, retry: null, notify: false, variables: {}, secrets: [] } as const;
+  await store.append([
+    { kind: "jobs-added", at: 1, first: 0, count: 2, spec, timeoutSeconds: null, tag: null },
+    { kind: "job-canceled", at: 2, jid: 0, exitCode: null, problem: { code: "canceled", data: {} } },
+  ]);
+  const value = "x".repeat(1_048_576);
+  for (let index = 0; index < 8; index++) await store.append([{ kind: "variable-set", variable: { kind: "plain", name: "V", value } }]);
+  await store.close(null);
+  const daemon = await lab.open();
+  expect([...daemon.engine.state.jobs.keys()]).toEqual([0, 1]);
+  await daemon.begin();
+  await waitFor(() => existsSync(join(lab.folder, "state", "snapshot.toml")));
+  expect([...daemon.engine.state.jobs.keys()]).toEqual([1]);
+  expect((await daemon.book.one(0)).state.kind).toBe("canceled");
+});
