@@ -23,14 +23,14 @@ interface PeerRow {
 
 /** "at least 2x task-spooler" and the like; null: reported only. */
 const PEERS: readonly PeerRow[] = [
-  { rounds: 5, jobs: 500, atLeast: 2.5, peer: gnuParallel },
-  { rounds: 5, jobs: 500, atLeast: 2, peer: taskSpoolerJobs },
+  { rounds: 3, jobs: 500, atLeast: 2.5, peer: gnuParallel },
+  { rounds: 3, jobs: 500, atLeast: 2, peer: taskSpoolerJobs },
   { rounds: 3, jobs: 500, atLeast: null, peer: taskSpoolerPassage },
   { rounds: 3, jobs: 10, atLeast: 100, peer: oldSystemJobs },
-  { rounds: 3, jobs: 200, atLeast: null, peer: pueueJobs },
-  { rounds: 3, jobs: 200, atLeast: null, peer: pueuePassage },
-  { rounds: 3, jobs: 300, atLeast: null, peer: hyperQueue },
-  { rounds: 3, jobs: 300, atLeast: null, peer: slurm },
+  { rounds: 3, jobs: 100, atLeast: null, peer: pueueJobs },
+  { rounds: 3, jobs: 100, atLeast: null, peer: pueuePassage },
+  { rounds: 3, jobs: 150, atLeast: null, peer: hyperQueue },
+  { rounds: 3, jobs: 150, atLeast: null, peer: slurm },
 ];
 
 export function peerFigures({ quick }: { readonly quick: boolean }): readonly Figure[] {
