@@ -101,6 +101,9 @@ export class World {
     this.carryOut({ kind: "set-variable", name: "KEY", value: "k", secret: true });
     this.carryOut({ kind: "add-machines", addrs: ["spare/0"], class: "fast" });
     this.carryOut({ kind: "add-machines", addrs: ["spare/1"], class: "slow" });
+    // A machine that is half set up takes no other job.
+    const halfWay = this.live().filter(({ state }) => state.kind === "held" && state.step !== undefined);
+    if (halfWay.length > 0) this.carryOut({ kind: "unhold-jobs", jids: halfWay.map(({ jid }) => jid), lenient: false });
     const waitsForIt = new Set(this.state.setups.values());
     this.carryOut({ kind: "restore-machines", addrs: [...waitsForIt] });
     for (let before: State | null = null; before !== this.state; ) {
