@@ -54,12 +54,12 @@ async function ours(binary: TestBinary, jobs: number): Promise<Subject> {
     "slots",
     Array.from({ length: SLOTS }, (_, slot) => `local/${slot}`),
   );
+  const pass = async (): Promise<void> => server.drained((await server.add("slots", "true", jobs)) + jobs - 1);
+  // A server runs for months: what it compiles on the way in its first seconds is not what is asked.
+  await pass();
   return {
     name: "expjobserver",
-    once: async () => {
-      const durationMs = await timed(async () => server.drained((await server.add("slots", "true", jobs)) + jobs - 1));
-      return [(jobs * 1_000) / durationMs];
-    },
+    once: async () => [(jobs * 1_000) / (await timed(pass))],
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
