@@ -95,6 +95,34 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     caughtBy: { file: "test/daemon/runner/supervisor.test.ts", test: "does not run what somebody else has claimed" },
   },
   {
+    name: "acts on half a request",
+    breaks: "S1",
+    file: "src/daemon/runner/supervisor.ts",
+    text: "return `{ ${limits} EXPJOB_SUPERVISOR_TAG='${tag} '; expjob_environment() { ${environmentBody}; }; expjob_supervise ${start.map(quote).join(\" \")}; }\\n`;",
+    instead:
+      "return `${limits} EXPJOB_SUPERVISOR_TAG='${tag} '; expjob_environment() { ${environmentBody}; }; expjob_supervise ${start.map(quote).join(\" \")}\\n`;",
+    caughtBy: { file: "test/daemon/runner/standing-supervisors.test.ts", test: "does nothing of half a request" },
+  },
+  {
+    name: "stops what another job left in a session that both had",
+    breaks: "R3",
+    file: "src/daemon/runner/session.ts",
+    text: "  return members.filter((one) => [null, String(jid)].includes(named(one.pid)));",
+    instead: "  return members;",
+    caughtBy: { file: "test/daemon/runner/standing-supervisors.test.ts", test: "what a job left behind is no part of the next" },
+  },
+  {
+    name: "takes a supervisor that has gone on to another run for one that still has it",
+    breaks: "R2",
+    file: "src/daemon/runner/supervisor-process.ts",
+    text: "  return isAlive(identity, bootId) && !isElsewhere(identity.pid, runDirectory);",
+    instead: '  return isAlive(identity, bootId) && !(isElsewhere(identity.pid, runDirectory) && bootId === "");',
+    caughtBy: {
+      file: "test/daemon/runner/standing-supervisors.test.ts",
+      test: "a status that was written while its supervisor has gone on",
+    },
+  },
+  {
     name: "says not started without claiming the run directory",
     breaks: "S2",
     file: "src/daemon/runner/host-runs.ts",
