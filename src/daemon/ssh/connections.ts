@@ -7,6 +7,7 @@ import { type Problem, problem } from "../../core/problem.ts";
 import { type MachineShell, MachineShellError } from "../machine-shell.ts";
 import { type ProxyWay, resolveSshTarget, type SshTarget } from "./config.ts";
 import { SSH_LIMITS, SshConnection, type SshLimits } from "./connection.ts";
+import { Keepalives } from "./keepalives.ts";
 import type { SshLink } from "./link.ts";
 import type { SshSettings } from "./options.ts";
 import { openProxyProcess } from "./proxy-process.ts";
@@ -26,12 +27,14 @@ export class SshConnections {
   readonly #options: SshConnectionsOptions;
   readonly #limits: SshLimits;
   readonly #connections = new Map<string, SshConnection>();
+  readonly #keepalives: Keepalives;
   readonly #waiting: (() => void)[] = [];
   #handshakes = 0;
 
   constructor(options: SshConnectionsOptions) {
     this.#options = options;
     this.#limits = { ...SSH_LIMITS, ...options.limits };
+    this.#keepalives = new Keepalives(this.#limits);
   }
 
   /** The machine as a place to run scripts; connects when it is first used. */
@@ -76,6 +79,7 @@ export class SshConnections {
     if (before.length === 0) await this.#refuseLoop(target);
     const openSocket = await this.#prepareSocket(target, proxy);
     const link = await this.#handshake({ ...target, proxy }, openSocket);
+    this.#keepalives.watch(link);
     link.onDeath((reason) => this.#options.onDisconnect?.(machine, reason));
     return link;
   }
@@ -122,11 +126,11 @@ export class SshConnections {
     } else {
       this.#handshakes += 1;
     }
-    const { connectTimeoutMs, keepaliveIntervalMs, keepaliveCountMax } = this.#limits;
+    const { connectTimeoutMs } = this.#limits;
     try {
       // ssh2 is loaded with the first connection: a server of local machines is 7 MB smaller without it.
       const { openLink } = await import("./link.ts");
-      return await openLink({ target, openSocket, connectTimeoutMs, keepaliveIntervalMs, keepaliveCountMax });
+      return await openLink({ target, openSocket, connectTimeoutMs });
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#handshakes -= 1;

@@ -17,9 +17,15 @@ export interface LinkOptions {
   /** Makes a way through a jump host or a ProxyCommand; null: TCP from here. */
   readonly openSocket: () => Promise<Duplex | null>;
   readonly connectTimeoutMs: number;
-  readonly keepaliveIntervalMs: number;
-  /** The link is dead when this many intervals passed without an answer. */
-  readonly keepaliveCountMax: number;
+}
+
+/**
+ * What a keepalive takes of ssh2, which sends them only by a timer of each client: answers to requests come in the
+ * order of the requests, so that each has its place in the queue.
+ */
+interface KeepaliveParts {
+  readonly _callbacks: (() => void)[];
+  readonly _protocol: { ping(): void };
 }
 
 /** A live transport. `dead` is set, and the listeners told, in the turn in which the death is noticed. */
@@ -54,6 +60,18 @@ export class SshLink {
     this.#die(reason);
     this.client.end();
     this.#destroy();
+  }
+
+  /** keepalives.ts decides when. @param answered whatever the answer says */
+  sendKeepalive(answered: () => void): void {
+    const { _callbacks: callbacks, _protocol: protocol } = this.client as unknown as KeepaliveParts;
+    callbacks.push(answered);
+    protocol.ping();
+  }
+
+  /** No keepalive was answered in time. */
+  givenUp(): void {
+    this.lost(problem("unreachable", { ...place(this.target), message: "no answer to keepalives" }));
   }
 
   /** For openLink only: what the transport reported. */
@@ -132,9 +150,6 @@ function connectOptions(options: LinkOptions, authentication: Authentication, se
     ...(target.addressFamily === "inet" ? { forceIPv4: true } : {}),
     ...(target.addressFamily === "inet6" ? { forceIPv6: true } : {}),
     readyTimeout: target.connectTimeoutMs ?? options.connectTimeoutMs,
-    keepaliveInterval: options.keepaliveIntervalMs,
-    // ssh2 gives up one interval after the last of them.
-    keepaliveCountMax: Math.max(0, options.keepaliveCountMax - 1),
     agentForward: false,
     authHandler: (methodsLeft: AuthenticationType[] | null, _partial: boolean | null, next: (offer: never) => void) => {
       // ssh2 takes `false` for "nothing left", which its types leave out.
@@ -178,11 +193,7 @@ function handshakeProblem(error: ClientError, context: { target: SshTarget; auth
 }
 
 function lossProblem(target: SshTarget, error: ClientError): Problem {
-  const isSilent = error.level === "client-timeout";
-  return problem(isSilent ? "unreachable" : "transfer-cut", {
-    ...place(target),
-    message: isSilent ? "no answer to keepalives" : systemMessage(error),
-  });
+  return problem("transfer-cut", { ...place(target), message: systemMessage(error) });
 }
 
 function systemMessage(error: ClientError): string {
