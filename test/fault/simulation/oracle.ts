@@ -2,7 +2,7 @@
  * What must be true whatever happens, judged from outside the daemon: by the records that became durable, the answers that
  * people got, and what the hosts truly executed.
  */
-import { apply } from "../../../src/core/apply.ts";
+import { apply, applyAll } from "../../../src/core/apply.ts";
 import type { Event } from "../../../src/core/event.ts";
 import { violations } from "../../../src/core/invariants.ts";
 import { isEnded, type Job, runOf } from "../../../src/core/job.ts";
@@ -65,12 +65,12 @@ export class Oracle {
     const candidates = [...this.pending, ...this.doubtful];
     const refused = more - candidates.length - (this.stopBegun ? 1 : 0);
     if (refused > 0) return this.say(`D2: ${refused} records are there that were refused`);
-    for (const events of candidates.slice(0, more)) this.happened(events);
-    if (more > candidates.length) this.happened([this.lastRecord()]);
+    for (const events of this.recordsBehind(candidates, more, store)) this.happened(events);
     this.stopBegun = false;
     this.sequence = store.sequence;
     this.pending = [];
-    this.doubtful = [];
+    // What a failed disk hid, and would not cut off, it may show again until something is written behind it.
+    if (more > 0) this.doubtful = [];
     const [ours, theirs] = [textOf(this.state), textOf(store.state)];
     if (ours !== theirs) this.say(`what was recovered differs from what was written: ${firstDifference(ours, theirs)}`);
     this.state = store.state;
@@ -82,10 +82,17 @@ export class Oracle {
     this.stopBegun = true;
   }
 
-  /** All that has ended is in history then. */
-  private lastRecord(): Event {
-    const ended = [...this.state.jobs.values()].filter((job) => isEnded(job.state));
-    return { kind: "jobs-archived", jids: ended.map((job) => job.jid), requestsBefore: 0 };
+  /**
+   * The records that came after those that were acknowledged: the first of `candidates`. At a stop the last of them is the
+   * store's own, also in the place of those that the disk did not take: what is there tells which.
+   */
+  private recordsBehind(candidates: readonly (readonly Event[])[], more: number, store: Store): readonly (readonly Event[])[] {
+    const first = candidates.slice(0, more);
+    if (!this.stopBegun || more === 0) return first;
+    const withLast = [...candidates.slice(0, more - 1)];
+    withLast.push([lastRecord(applyAll(this.state, withLast.flat()))]);
+    if (more > candidates.length) return withLast;
+    return textOf(applyAll(this.state, withLast.flat())) === textOf(store.state) ? withLast : first;
   }
 
   /** A secret that has a name has a value: the value is written first, and goes last. */
@@ -142,6 +149,7 @@ export class Oracle {
     if (this.pending.shift() !== events) this.say("records became durable in another order");
     if (sequence !== this.sequence + 1) this.say(`record ${sequence} follows ${this.sequence}`);
     this.sequence = sequence;
+    this.doubtful = [];
     this.happened(events);
   }
 
@@ -237,4 +245,10 @@ function firstDifference(ours: string, theirs: string): string {
   const other = theirs.split("\n");
   const index = ours.split("\n").findIndex((line, at) => line !== other[at]);
   return `line ${index}: ${ours.split("\n")[index]} | ${other[index]}`;
+}
+
+/** All that has ended is in history then. */
+function lastRecord(state: State): Event {
+  const ended = [...state.jobs.values()].filter((job) => isEnded(job.state));
+  return { kind: "jobs-archived", jids: ended.map((job) => job.jid), requestsBefore: 0 };
 }
