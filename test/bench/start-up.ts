@@ -22,24 +22,27 @@ export function startUpFigures({ quick }: { readonly quick: boolean }): readonly
       parts: COMMANDS.map(({ part }) => part),
       rounds: quick ? 2 : 40,
       usesBinary: true,
-      ours: clientCommands,
+      ours: (binary) => clientCommands(binary, quick),
       peer: emptyProgram,
     },
   ];
 }
 
-async function clientCommands(binary: TestBinary): Promise<Subject> {
+async function clientCommands(binary: TestBinary, isQuick: boolean): Promise<Subject> {
   const server = await BenchServer.start(binary);
   await server.occupy("later");
   await server.add("later", "echo {JID}", 50);
   const { environment, folder } = server.daemon;
+  const once = async (): Promise<readonly number[]> => {
+    const times: number[] = [];
+    for (const { words } of COMMANDS) times.push(await timed(() => spawned([binary.j, ...words], { cwd: folder, env: environment })));
+    return times;
+  };
+  // The server is always on: what it does for the first time is not what a person waits for.
+  for (let call = 0; call < (isQuick ? 1 : 20); call++) await once();
   return {
     name: "j",
-    once: async () => {
-      const times: number[] = [];
-      for (const { words } of COMMANDS) times.push(await timed(() => spawned([binary.j, ...words], { cwd: folder, env: environment })));
-      return times;
-    },
+    once,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

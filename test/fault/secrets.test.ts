@@ -292,7 +292,6 @@ class Hunt {
       count: 1,
       tag: null,
       timeout: 0,
-      after: null,
       only_done: false,
       addrs: [],
     };
@@ -300,7 +299,14 @@ class Hunt {
     const reading = (Object.keys(METHODS) as MethodName[]).filter((name) => !METHODS[name].mutates && name !== "events.follow");
     for (const [index, name] of reading.entries()) {
       const own = name === "job.take-results" ? { ids: [{ kind: "id", id: 0 }], to: join(this.daemon.folder, "read"), mode: "copy" } : {};
-      peer.request(index + 1, name, { ...params, ...more, kinds, ...(name === "machine.list" ? { class: null } : {}), ...own });
+      peer.request(index + 1, name, {
+        ...params,
+        ...more,
+        kinds,
+        ...(name === "machine.list" ? { class: null } : {}),
+        ...(name === "job.stat" ? { after: null } : {}),
+        ...own,
+      });
       const answer = await peer.answered(index + 1);
       expect({ name, answer: answer?.kind === "error" ? answer.error.code : "" }).not.toEqual({ name, answer: "bad-request" });
     }
