@@ -34,6 +34,8 @@ export class Oracle {
   private pending: (readonly Event[])[] = [];
   /** The disk failed when they were written: they may be there or not. */
   private doubtful: (readonly Event[])[] = [];
+  /** The same of earlier lives, each for itself: what a failed disk hid it may show again until something is written behind it. */
+  private hidden: (readonly (readonly Event[])[])[] = [];
   private stopBegun = false;
   private readonly intended = new Set<string>();
   private readonly notStarted = new Set<string>();
@@ -62,15 +64,16 @@ export class Oracle {
   recovered(store: Store): void {
     const more = store.sequence - this.sequence;
     if (more < 0) return this.say(`D1: ${-more} acknowledged records are missing`);
-    const candidates = [...this.pending, ...this.doubtful];
-    const refused = more - candidates.length - (this.stopBegun ? 1 : 0);
+    const candidates = [[...this.pending, ...this.doubtful], ...this.hidden];
+    const most = Math.max(...candidates.map((records) => records.length));
+    const refused = more - most - (this.stopBegun ? 1 : 0);
     if (refused > 0) return this.say(`D2: ${refused} records are there that were refused`);
     for (const events of this.recordsBehind(candidates, more, store)) this.happened(events);
     this.stopBegun = false;
     this.sequence = store.sequence;
+    this.hidden = more > 0 ? [] : [...this.hidden, this.doubtful];
     this.pending = [];
-    // What a failed disk hid, and would not cut off, it may show again until something is written behind it.
-    if (more > 0) this.doubtful = [];
+    this.doubtful = [];
     const [ours, theirs] = [textOf(this.state), textOf(store.state)];
     if (ours !== theirs) this.say(`what was recovered differs from what was written: ${firstDifference(ours, theirs)}`);
     this.state = store.state;
@@ -83,16 +86,18 @@ export class Oracle {
   }
 
   /**
-   * The records that came after those that were acknowledged: the first of `candidates`. At a stop the last of them is the
-   * store's own, also in the place of those that the disk did not take: what is there tells which.
+   * The records that came after those that were acknowledged: the first ones of one of `candidates`. At a stop the last of them
+   * may be the store's own, in the place of those that the disk did not take. What is there tells which.
    */
-  private recordsBehind(candidates: readonly (readonly Event[])[], more: number, store: Store): readonly (readonly Event[])[] {
-    const first = candidates.slice(0, more);
-    if (!this.stopBegun || more === 0) return first;
-    const withLast = [...candidates.slice(0, more - 1)];
-    withLast.push([lastRecord(applyAll(this.state, withLast.flat()))]);
-    if (more > candidates.length) return withLast;
-    return textOf(applyAll(this.state, withLast.flat())) === textOf(store.state) ? withLast : first;
+  private recordsBehind(candidates: readonly (readonly (readonly Event[])[])[], more: number, store: Store): readonly (readonly Event[])[] {
+    if (more === 0) return [];
+    const possible = candidates.flatMap((records) => {
+      const before = records.slice(0, more - 1);
+      const own = [...before, [lastRecord(applyAll(this.state, before.flat()))]];
+      return [records.slice(0, more), ...(this.stopBegun ? [own] : [])].filter((one) => one.length === more);
+    });
+    const theirs = textOf(store.state);
+    return possible.find((records) => textOf(applyAll(this.state, records.flat())) === theirs) ?? possible[0] ?? [];
   }
 
   /** A secret that has a name has a value: the value is written first, and goes last. */
@@ -150,6 +155,7 @@ export class Oracle {
     if (sequence !== this.sequence + 1) this.say(`record ${sequence} follows ${this.sequence}`);
     this.sequence = sequence;
     this.doubtful = [];
+    this.hidden = [];
     this.happened(events);
   }
 
