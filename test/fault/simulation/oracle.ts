@@ -86,15 +86,16 @@ export class Oracle {
   }
 
   /**
-   * The records that came after those that were acknowledged: the first ones of one of `candidates`. At a stop the last of them
-   * may be the store's own, in the place of those that the disk did not take. What is there tells which.
+   * The records that came after those that were acknowledged: some that follow one another in one of `candidates`, because each
+   * that failed was in the place of the one before. At a stop the last may be the store's own. What is there tells which.
    */
   private recordsBehind(candidates: readonly (readonly (readonly Event[])[])[], more: number, store: Store): readonly (readonly Event[])[] {
     if (more === 0) return [];
     const possible = candidates.flatMap((records) => {
       const before = records.slice(0, more - 1);
       const own = [...before, [lastRecord(applyAll(this.state, before.flat()))]];
-      return [records.slice(0, more), ...(this.stopBegun ? [own] : [])].filter((one) => one.length === more);
+      const following = records.map((_, index) => records.slice(index, index + more));
+      return [...following, ...(this.stopBegun ? [own] : [])].filter((one) => one.length === more);
     });
     const theirs = textOf(store.state);
     return possible.find((records) => textOf(applyAll(this.state, records.flat())) === theirs) ?? possible[0] ?? [];
