@@ -6,13 +6,14 @@
  *   bun test/fault/simulation/main.ts --first n --trace               and what happens in it
  */
 import { describe, expect, test } from "bun:test";
-import { chooseSeed, count, report, timeoutMs } from "./forms.ts";
+import { chooseSeed, count, isLongForm, report, timeoutMs } from "./forms.ts";
 import { REGRESSIONS } from "./regressions.ts";
 import { runSeeds, simulate } from "./simulation/lanes.ts";
 import { SCENARIO_NAMES } from "./simulation/scenario-names.ts";
 
-const seed = chooseSeed();
 const isReplay = process.env["EXPJOB_TEST_SEED"] !== undefined;
+/** The short form plays the same worlds each time, so that it fails for a change and not for a dice; the long form looks for new ones. */
+const seed = isReplay || isLongForm() ? chooseSeed() : 1;
 const seeds = count("simulation", isReplay ? { short: 1, long: 1 } : { short: 1_000, long: 500_000 });
 
 describe("the simulated world", () => {
