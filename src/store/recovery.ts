@@ -53,6 +53,8 @@ async function openLocked(paths: StorePaths, lock: DirectoryLock, options: OpenS
   const { loaded, secrets, notes } = await loadOrSetAside(paths, options);
   for (const folder of [paths.journal, paths.history, paths.runs]) makePrivateFolder(folder);
   await syncFolder(paths.directory);
+  // A block that a killed server renamed without living to sync the name: what is read there is taken for written.
+  await syncFolder(paths.history);
   const serverId = loaded.serverId ?? (await createServerId(paths));
   notes.push(...(await repaired(paths, loaded)));
   // Of a crash while secrets.toml was written: its values are secret too.
