@@ -107,7 +107,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: "stops what another job left in a session that both had",
     breaks: "R3",
     file: "src/daemon/runner/session.ts",
-    text: "  return members.filter((one) => [null, String(jid)].includes(named(one.pid)));",
+    text: "  return members.filter((one) => !namesAnother(one.pid, jid));",
     instead: "  return members;",
     caughtBy: { file: "test/daemon/runner/standing-supervisors.test.ts", test: "what a job left behind is no part of the next" },
   },

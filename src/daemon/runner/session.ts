@@ -36,13 +36,12 @@ export function sessionMembers(session: RunSession, processes: readonly ProcessS
   if (members.length === 0) return members;
   const leader = readProcessStat(supervisor.pid);
   if (leader !== null && leader.startTime !== supervisor.startTime) return [];
-  const named = (pid: number): string | null => environmentOf(pid, "EXPJOB_JID");
   // The supervisor has another run by now, or is gone. The kernel does not give its pid away while the session has members,
   // but a later session could have had the same number and lost its leader too: only what names this job is of this run.
   if (leader === null || isDead(leader) || isElsewhere(supervisor.pid, directory)) {
-    return members.filter((one) => one.startTime >= supervisor.startTime && named(one.pid) === String(jid));
+    return members.filter((one) => one.startTime >= supervisor.startTime && jobNamedBy(one.pid) === String(jid));
   }
-  return members.filter((one) => [null, String(jid)].includes(named(one.pid)));
+  return members.filter((one) => !namesAnother(one.pid, jid));
 }
 
 /** Does no process of the run live, supervisor included? Errs on the side of false. */
@@ -54,12 +53,17 @@ export function isSessionEmpty(session: RunSession): boolean {
   if (leader !== null && leader.startTime !== supervisor.startTime) return true;
   if (isSupervising(supervisor, directory, bootId)) return false;
   return !readAllProcesses().some(
-    (one) =>
-      one.session === supervisor.pid &&
-      one.pid !== supervisor.pid &&
-      !isDead(one) &&
-      [null, String(jid)].includes(environmentOf(one.pid, "EXPJOB_JID")),
+    (one) => one.session === supervisor.pid && one.pid !== supervisor.pid && !isDead(one) && !namesAnother(one.pid, jid),
   );
+}
+
+function namesAnother(pid: number, jid: number): boolean {
+  return ![null, String(jid)].includes(jobNamedBy(pid));
+}
+
+/** The id of the job that the process was started for, as its environment has it. */
+function jobNamedBy(pid: number): string | null {
+  return environmentOf(pid, "EXPJOB_JID");
 }
 
 interface SignalRequest {

@@ -43,8 +43,15 @@ export class StandingSupervisors {
 
   /** @throws the system's error, when no shell can be started: then nothing was. */
   start(run: StandingStart): SupervisedRun {
-    const supervisor = this.#idle.pop() ?? new Supervisor(this.#options);
+    const supervisor = this.#rested() ?? new Supervisor(this.#options);
     return supervisor.give(run, () => this.#rest(supervisor));
+  }
+
+  /** One that stands without a run. Any that somebody has killed are passed over. */
+  #rested(): Supervisor | undefined {
+    let supervisor = this.#idle.pop();
+    while (supervisor?.isGone === true) supervisor = this.#idle.pop();
+    return supervisor;
   }
 
   #rest(supervisor: Supervisor): void {
@@ -89,6 +96,10 @@ class Supervisor {
     this.#child.unref();
     this.#write(SUPERVISOR_FUNCTIONS);
     void this.#listen();
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
   }
 
   give(run: StandingStart, rest: () => void): SupervisedRun {

@@ -241,6 +241,17 @@ describe("runs that share a supervisor", () => {
     expect(second.pid).not.toBe(first.pid);
   });
 
+  test("one that is killed while it has no run costs the next run nothing", async () => {
+    const first = await startAs(1009, "true");
+    await first.outcome.end;
+    const pid = Number.parseInt(first.pid, 10);
+    process.kill(pid, "SIGKILL");
+    await waitFor(() => readProcessStat(pid) === null);
+    const second = await startAs(1010, "echo fine");
+    expect(second.pid).not.toBe(first.pid);
+    expect(await second.outcome.end).toMatchObject({ kind: "exited", exitCode: 0 });
+  });
+
   test("a status that was written while its supervisor has gone on to another run counts", async () => {
     const first = await startAs(1006, "exit 5");
     await first.outcome.end;
