@@ -9,6 +9,7 @@ import { localUserName } from "../../src/daemon/ssh/local-user.ts";
 import { startEmbeddedSshServer } from "../embedded-ssh-server.ts";
 import { freePort } from "../free-port.ts";
 import { findSshd, hasConfinementFolder, OpensshServer, removeConfinementFolder } from "../openssh-server.ts";
+import { generateSshKeyPair } from "../ssh-key-pair.ts";
 
 export interface DemoMachine {
   /** As in `j machine add`. */
@@ -51,8 +52,6 @@ interface Plan {
 
 const count = 3;
 const portTries = 3;
-/** Type and key, each with its length before it. */
-const ED25519_BLOB_BYTES = 4 + "ssh-ed25519".length + 4 + 32;
 const loginTimeoutMs = 10_000;
 
 export async function startMachines(options: StartMachinesOptions): Promise<DemoMachines> {
@@ -97,25 +96,16 @@ async function startServers(plans: readonly Plan[], options: StartMachinesOption
 
 /** Folders and keys, before any server. */
 function plan({ folder, cleanup }: StartMachinesOptions): Plan[] {
-  const client = generateKeys();
+  const client = generateSshKeyPair();
   writeFileSync(clientKeyFile(folder), client.private, { mode: 0o600 });
   return Array.from({ length: count }, (_, index): Plan => {
     const home = join(folder, `machine-${index + 1}`);
     const serverFolder = join(folder, `sshd-${index + 1}`);
     for (const path of [home, serverFolder]) mkdirSync(path, { mode: 0o700 });
-    const host = generateKeys();
+    const host = generateSshKeyPair();
     const keys = { hostPrivate: host.private, hostPublic: host.public, clientPrivate: client.private, clientPublic: client.public };
     return { folder: serverFolder, home, address: `127.0.0.${index + 2}`, keys, cleanup };
   });
-}
-
-/** ssh2 spoils a public key that begins with a zero byte, one of 256; it is then shorter than 32 bytes. */
-function generateKeys(): ReturnType<typeof ssh2.utils.generateKeyPairSync> {
-  while (true) {
-    const keys = ssh2.utils.generateKeyPairSync("ed25519");
-    const blob = Buffer.from(keys.public.split(" ")[1] ?? "", "base64");
-    if (blob.length === ED25519_BLOB_BYTES) return keys;
-  }
 }
 
 function clientKeyFile(folder: string): string {

@@ -57,7 +57,7 @@ describe("the simulated world", () => {
 
   for (const name of SCENARIO_NAMES) {
     test(`survives ${name}`, async () => {
-      expect(await simulate(["--scenario", name, "--first", `${seed}`, "--count", "30"])).toEqual([]);
+      expect(await simulate(["--scenario", name, "--first", `${seed}`, "--count", "100"])).toEqual([]);
     }, 240_000);
   }
 });

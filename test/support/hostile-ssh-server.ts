@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import ssh2, { type Connection, type ServerChannel } from "ssh2";
+import { generateSshKeyPair } from "../../scripts/ssh-key-pair.ts";
 
 export interface Behaviour {
   /** The key is refused. */
@@ -47,7 +48,7 @@ export class HostileSshServer implements AsyncDisposable {
   #hostKey: string;
 
   private constructor() {
-    this.#hostKey = newHostKey();
+    this.#hostKey = generateSshKeyPair().private;
     this.#tcp = createServer((socket) => this.#accept(socket));
   }
 
@@ -78,7 +79,7 @@ export class HostileSshServer implements AsyncDisposable {
 
   /** From the next connection on the machine has another key. */
   changeHostKey(): void {
-    this.#hostKey = newHostKey();
+    this.#hostKey = generateSshKeyPair().private;
   }
 
   /** Resets all connections. */
@@ -167,8 +168,4 @@ export class HostileSshServer implements AsyncDisposable {
     }, this.behaviour.delayMs ?? 0);
     this.#timers.add(timer);
   }
-}
-
-function newHostKey(): string {
-  return ssh2.utils.generateKeyPairSync("ed25519").private;
 }

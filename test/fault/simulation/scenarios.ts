@@ -2,7 +2,9 @@
  * Moments that a storm meets once in a thousand seeds, each by itself: the store alone, on the simulated disk, with many
  * seeds of what the power cut leaves.
  */
+import { applyAll } from "../../../src/core/apply.ts";
 import type { Event } from "../../../src/core/event.ts";
+import { problem } from "../../../src/core/problem.ts";
 import { openStore } from "../../../src/store/recovery.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { SCENARIO_NAMES } from "./scenario-names.ts";
@@ -24,6 +26,25 @@ const SCENARIOS: Readonly<Record<(typeof SCENARIO_NAMES)[number], () => Promise<
     died("power");
     const third = await opened();
     if (third.sequence !== second.sequence) throw new Error(`record ${second.sequence} was acknowledged, ${third.sequence} is there`);
+  },
+  /** A block may have its new name in memory only when its writer dies. Whoever reads it must not take it for written. */
+  "kill while a forgotten job leaves its block, power cut": async () => {
+    const first = await opened();
+    const past = [job(0), { kind: "job-canceled", at: 0, jid: 0, exitCode: null, problem: problem("canceled") }] satisfies Event[];
+    await first.snapshot(applyAll(first.state, past), await first.append(past));
+    const forgotten: Event[] = [{ kind: "job-forgotten", jid: 0 }];
+    const sequence = await first.append(forgotten);
+    stage.disk.callsLeft = 1 + stage.dice.below(30);
+    const cut = first.snapshot(applyAll(first.state, [...past, ...forgotten]), sequence);
+    void cut.catch(() => undefined);
+    while (!stage.disk.frozen && stage.time.step());
+    died("kill");
+    const second = await opened();
+    const more = tag(second.state.nextId);
+    await second.snapshot(applyAll(second.state, [more]), await second.append([more]));
+    died("power");
+    const third = await opened();
+    if ((await third.history.read([0])).has(0)) throw new Error("job 0 was forgotten, and is there");
   },
 };
 
@@ -54,6 +75,11 @@ function died(how: "kill" | "power"): void {
   stage.locked = false;
   if (how === "kill") stage.disk.afterKill();
   else stage.disk.afterPowerCut();
+}
+
+function job(jid: number): Event {
+  const spec = { kind: "job", class: "near", cmd: "work", copyTo: null, retry: null, notify: false, variables: {}, secrets: [] } as const;
+  return { kind: "jobs-added", at: 0, first: jid, count: 1, spec, timeoutSeconds: null, tag: null };
 }
 
 function tag(id: number): Event {
