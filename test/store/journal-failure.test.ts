@@ -121,6 +121,17 @@ describe.if(strace !== null)("a system call that fails", () => {
     expect(values(folder)).toEqual([...acknowledged, ...second.acknowledged]);
   });
 
+  test("neither a cut nor a new segment: nobody is told that the record is not there, because a start may read it", async () => {
+    using scratch = new Scratch();
+    const folder = await journalIn(scratch);
+    // What the second segment would be called before it has its name.
+    await Bun.$`mkdir ${join(folder, "00000002.new")}`;
+    const faults = ["-e", "inject=fdatasync:error=ENOSPC:when=2", "-e", "inject=ftruncate:error=EIO"];
+    const trace = ["-f", "-qq", "-o", scratch.path("trace"), "-e", "trace=fdatasync,ftruncate", ...faults];
+    const { codes } = run([strace ?? "", ...trace, process.execPath, PROGRAM, folder, "1", "40", "1"]);
+    expect([...codes]).toEqual(["storage-failed"]);
+  });
+
   test("nothing is acknowledged before its sync has returned, nor a segment used before its name is on the disk", async () => {
     using scratch = new Scratch();
     const folder = await journalIn(scratch);

@@ -3,8 +3,9 @@
  * way (group commit). It knows no job: it turns lists of events into durable sequence numbers, or refuses them.
  *
  * After a refusal the refused records must never be read back, and those queued behind them were decided on a
- * state that never came to be: all are refused together. Disk full: the file is cut back and the writer goes on.
- * A failed sync: the kernel may have dropped the pages and will not say so twice, so the file is never written
+ * state that never came to be: all are refused together. Disk full: the file is cut back and the writer goes on;
+ * what cannot be cut is shut out by the base of a new segment, and without either the writer ends, because nobody can say
+ * what a start will read. A failed sync: the kernel may have dropped the pages and will not say so twice, so the file is never written
  * again; a new segment, whose base shuts out what may have arrived of them, or the end of the writer.
  *
  * The write is synchronous (it goes to the page cache), the sync is not: a blocking one was 0.02 ms faster on
@@ -166,13 +167,15 @@ export class JournalWriter {
     try {
       writeFully(segment.descriptor, bytes, segment.length);
     } catch (error) {
-      await this.cutBack(segment);
+      if (!(await this.cutBack(segment))) await this.shutOut(segment);
       throw asStoreError(error, segment.path);
     }
     try {
       await dataSync(segment.descriptor);
     } catch (error) {
-      this.abandon(segment);
+      if (!isNoSpace(error)) this.abandon(segment);
+      else if (await this.cutBack(segment)) this.dropSegment();
+      else await this.shutOut(segment);
       throw asStoreError(error, segment.path);
     }
     segment.length += bytes.length;
@@ -229,21 +232,30 @@ export class JournalWriter {
     return segment;
   }
 
-  /** After a failed write: what arrived of it goes, durably, or the file is given up. */
-  private async cutBack(segment: OpenSegment): Promise<void> {
+  /** After a failure: what arrived goes, durably. @returns whether it is certain to be gone */
+  private async cutBack(segment: OpenSegment): Promise<boolean> {
     try {
       ftruncateSync(segment.descriptor, segment.length);
       await fullSync(segment.descriptor);
+      return true;
     } catch (error) {
-      this.abandon(segment);
-      if (!isNoSpace(error)) throw error;
+      if (systemCode(error) === "unknown") throw error;
+      return false;
     }
   }
 
-  /**
-   * Never written again. The next segment's base shuts out its refused records; until that exists, cutting
-   * them off keeps them from a replay after a mere kill. Nothing depends on the cut, so its failure is no news.
-   */
+  /** What could not be cut away must not be read back: the base of a new segment says that it never was, or nobody can. */
+  private async shutOut(segment: OpenSegment): Promise<void> {
+    this.abandon(segment);
+    try {
+      await this.newSegment();
+    } catch (error) {
+      const known = asStoreError(error, segment.path);
+      throw new StoreError("storage-failed", known.data, known);
+    }
+  }
+
+  /** Never written again. Cutting off what nobody vouches for keeps it from a replay after a mere kill; its failure is no news. */
   private abandon(segment: OpenSegment): void {
     try {
       ftruncateSync(segment.descriptor, segment.length);
