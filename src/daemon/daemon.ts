@@ -32,6 +32,7 @@ import { LocalRunner } from "./runner/local.ts";
 import { hostBootId } from "./runner/process-identity.ts";
 import { listRunDirectories, removeRunDirectory, runDirectoryName } from "./runner/run-directory.ts";
 import type { CallerLimits, Runner } from "./runner/runner.ts";
+import { isLeftSpare } from "./runner/spare-run-directories.ts";
 import { SshRunner } from "./runner/ssh-runner.ts";
 import { Runs } from "./runs.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -303,7 +304,8 @@ export class Daemon {
   /** Run directories on this host that a crash kept from being removed. They cost space, no more. */
   private async removeLeftovers(): Promise<void> {
     try {
-      const { runs } = listRunDirectories(this.runRoot);
+      const { runs, strangers } = listRunDirectories(this.runRoot);
+      for (const name of strangers.filter(isLeftSpare)) await removeRunDirectory(join(this.runRoot, name));
       const past = await this.book.get(runs.map((run) => run.jid));
       for (const run of runs) {
         if (this.stopped) return;

@@ -1,9 +1,10 @@
 /** The part of the runner battery that needs a runner which executes: what jobs get, leave behind and survive. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { isDead, readAllProcesses, readProcessStat } from "../../src/daemon/runner/process-identity.ts";
 import type { RunRequest } from "../../src/daemon/runner/runner.ts";
+import { runFileOf, supervisorIn, supervisorPidIn } from "../support/run-file.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { exitCodeOf, RunnerTestBed, type RunnerUnderTest, started } from "./runner-test-bed.ts";
 
@@ -22,8 +23,8 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
     });
     afterAll(() => bed.close());
 
-    const pidLine = (request: RunRequest) => readFileSync(join(bed.under.runDirectory(request), "pid"), "utf8");
-    const supervisorOf = (request: RunRequest) => Number.parseInt(pidLine(request), 10);
+    const runFile = (request: RunRequest) => runFileOf(bed.under.runDirectory(request));
+    const supervisorOf = (request: RunRequest) => supervisorPidIn(bed.under.runDirectory(request));
     const sessionOf = (supervisor: number) =>
       readAllProcesses().filter((one) => one.session === supervisor && one.pid !== supervisor && !isDead(one));
 
@@ -107,14 +108,14 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       expect(statSync(request.log.stdout).mode & 0o777).toBe(0o640);
     });
 
-    test("a run directory and its files are for their owner only", async () => {
+    test("a run directory and its file are for their owner only", async () => {
       const { request, finish } = bed.endless();
       const outcome = started(await bed.runner.start({ ...request, caller: { umask: 0, openFilesSoft: null } }));
       const directory = bed.under.runDirectory(request);
       expect(statSync(directory).mode & 0o777).toBe(0o700);
       finish(0);
       await outcome.end;
-      for (const file of ["claim", "pid", "status"]) expect(statSync(join(directory, file)).mode & 0o777).toBe(0o600);
+      expect(statSync(runFile(request)).mode & 0o777).toBe(0o600);
     });
 
     test("the text of a shell command is in no argument list and in no file of the run", async () => {
@@ -133,9 +134,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       }
       finish(0);
       await outcome.end;
-      for (const file of ["claim", "pid", "status"]) {
-        expect(readFileSync(join(bed.under.runDirectory(request), file), "utf8")).not.toContain(canary);
-      }
+      expect(readFileSync(runFile(request), "utf8")).not.toContain(canary);
     });
 
     test("stop reaches what timeout(1) put in its own group, and grandchildren", async () => {
@@ -194,30 +193,32 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
     test("a pid that belongs to another process by now is neither attached to nor signaled", async () => {
       const { request, finish } = bed.endless();
       const outcome = started(await bed.runner.start(request));
-      const line = pidLine(request);
-      const file = join(bed.under.runDirectory(request), "pid");
-      const [pid = "", startTime = "", bootId = ""] = line.split(" ");
-      writeFileSync(file, `${pid} ${Number(startTime) - 1} ${bootId} end\n`);
+      const text = readFileSync(runFile(request), "utf8");
+      const [, startTime = "", bootId = ""] = supervisorIn(bed.under.runDirectory(request)).split(" ");
+      writeFileSync(runFile(request), text.replace(` ${startTime} `, ` ${Number(startTime) - 1} `));
       const runner = await bed.under.reopen();
       expect(await runner.stop(request, "KILL")).toEqual({ kind: "signaled", processes: 0 });
       expect(await runner.attach(request, request.log)).toMatchObject({ kind: "lost", problem: { code: "supervisor-gone" } });
-      writeFileSync(file, `${pid} ${startTime} 00000000-0000-0000-0000-000000000000 end\n`);
+      writeFileSync(runFile(request), text.replace(bootId, "00000000-0000-0000-0000-000000000000"));
       expect(await runner.stop(request, "KILL")).toEqual({ kind: "signaled", processes: 0 });
       const rebooted = { kind: "lost", problem: { code: "rebooted" }, sessionEmpty: true };
       expect(await runner.attach(request, request.log)).toMatchObject(rebooted);
-      writeFileSync(file, line);
+      writeFileSync(runFile(request), text);
       finish(0);
       expect(exitCodeOf(await outcome.end)).toBe(0);
     });
 
-    test("a damaged status is never taken for an end", async () => {
+    test("a damaged exit, or that of another run, is never taken for an end", async () => {
       const { request, finish } = bed.endless();
       const outcome = started(await bed.runner.start(request));
       finish(0);
       await outcome.end;
-      const file = join(bed.under.runDirectory(request), "status");
-      for (const damaged of ["", "0", "0 en", "0 end", "256 end\n", "-1 end\n", "00 end\n", "0 end\n0 end\n", "\0\0\0\0\0\0"]) {
-        writeFileSync(file, damaged);
+      const begun = readFileSync(runFile(request), "utf8").replace(/\nexit .*\n$/, "");
+      const name = basename(bed.under.runDirectory(request));
+      const ends = ["", "exit 0", `exit 0 ${name}`, `exit 0 ${name} en`, `exit 0 ${name} end`, "exit 0 end\n", "exit 0 1.0.other end\n"];
+      const odd = [`exit 256 ${name} end\n`, `exit -1 ${name} end\n`, `exit 00 ${name} end\n`, `0 ${name} end\n`, "\0\0\0\0\0\0"];
+      for (const damaged of [...ends, ...odd]) {
+        writeFileSync(runFile(request), `${begun}\n${damaged}`);
         expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({ kind: "lost", sessionEmpty: true });
       }
     });

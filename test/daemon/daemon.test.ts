@@ -49,7 +49,12 @@ class Lab implements AsyncDisposable {
     this.current = null;
   }
 
+  /** Without those that are kept for runs to come. */
   get runDirectories(): readonly string[] {
+    return this.allRunDirectories.filter((name) => !name.startsWith("spare."));
+  }
+
+  get allRunDirectories(): readonly string[] {
     const runs = join(this.folder, "state", "runs");
     return readdirSync(runs).flatMap((server) => readdirSync(join(runs, server)));
   }
@@ -156,10 +161,13 @@ test("run directories that a crash left of ended jobs are removed at the next st
   await waitFor(() => lab.runDirectories.length === 0);
   await lab.close();
   const [server = ""] = readdirSync(join(lab.folder, "state", "runs"));
+  for (const name of lab.allRunDirectories) rmSync(join(lab.folder, "state", "runs", server, name), { recursive: true });
+  // Of another process.
+  mkdirSync(join(lab.folder, "state", "runs", server, "spare.0123abcd.0"));
   mkdirSync(join(lab.folder, "state", "runs", server, `0.0.${run.runId}`));
   const second = await lab.open();
   await second.begin();
-  expect(lab.runDirectories).toEqual([]);
+  expect(lab.allRunDirectories).toEqual([]);
 });
 
 test("a long journal that an earlier run left is followed by a snapshot at once, and its past leaves the memory", async () => {

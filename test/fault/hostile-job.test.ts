@@ -21,16 +21,16 @@ const SPOILING: Readonly<Record<string, string>> = {
   "its log is a link to an endless file": 'rm "$L"; ln -s /dev/zero "$L"',
   "its log is a folder": 'rm "$L"; mkdir "$L"',
   "its log is a link into nowhere": 'rm "$L"; ln -s /nonexistent/x "$L"',
-  "its status is a FIFO": 'mkfifo "$D/status"',
-  "its status is a folder": 'mkdir "$D/status"',
-  "its status is a link to an endless file": 'ln -s /dev/zero "$D/status"',
-  "its status is a link into nowhere": 'ln -s /nonexistent/x "$D/status"',
-  "its status is of a gigabyte": 'truncate -s 1G "$D/status"',
-  "its status says something else": 'echo "0 end" >"$D/status"',
-  "its pid file is a FIFO": 'rm "$D/pid"; mkfifo "$D/pid"',
-  "its pid file is gone": 'rm "$D/pid"',
-  "its pid file names the first process": 'echo "1 0 $(cat /proc/sys/kernel/random/boot_id) end" >"$D/pid"',
-  "its claim is a FIFO": 'rm "$D/claim"; mkfifo "$D/claim"',
+  "its run file is a FIFO": 'rm "$D/run"; mkfifo "$D/run"',
+  "its run file is a folder": 'rm "$D/run"; mkdir "$D/run"',
+  "its run file is a link to an endless file": 'rm "$D/run"; ln -s /dev/zero "$D/run"',
+  "its run file is a link into nowhere": 'rm "$D/run"; ln -s /nonexistent/x "$D/run"',
+  "its run file is of a gigabyte": 'truncate -s 1G "$D/run"',
+  "its run file is gone": 'rm "$D/run"',
+  "its run file is empty": ': >"$D/run"',
+  "its run file ends otherwise": 'echo "exit 0 ${D##*/} end" >>"$D/run"',
+  "its run file says that nobody has it": 'echo "withdrawn ${D##*/} end" >"$D/run"',
+  "its run file names the first process": 'echo "begin 1 0 $(cat /proc/sys/kernel/random/boot_id) ${D##*/} end" >"$D/run"',
   "its run directory is gone": 'rm -rf "$D"',
   "its run directory is a link": 'mv "$D" "$D.x"; ln -s /etc "$D"',
 };
@@ -73,7 +73,7 @@ test("a job that spoils its log or run directory stops neither the server nor th
   await waitFor(isEmpty, { timeoutMs: 20_000, everyMs: 200, what: () => left.map((jid) => `${jid}: ${names[jid >> 1]}`).join("; ") });
   expect(await honest()).toBe("done");
   // Who kills the supervisor after having written its line has chosen its own exit code, as `exit 0` does.
-  const forged = names.indexOf("its status says something else") * 2 + 1;
+  const forged = names.indexOf("its run file ends otherwise") * 2 + 1;
   expect(claimed.filter((jid) => jid !== jids[forged])).toEqual([]);
   expect(readFileSync("/etc/passwd", "latin1")).not.toBe("");
   report({
@@ -86,13 +86,13 @@ test("a job that spoils its log or run directory stops neither the server nor th
   });
 }, 60_000);
 
-test("a job that writes a status of its own keeps its machine until it has ended, also over a restart", async () => {
+test("a job that writes an exit of its own keeps its machine until it has ended, also over a restart", async () => {
   await using daemon = await TestDaemon.start();
   await daemon.ok("machine", "add", "local", "x");
   const go = join(daemon.folder, "go");
   const jid = await daemon.add(
     "x",
-    `${PLACES(daemon)}; echo "0 end" >"$D/status"; touch '${go}.begun'; while ! [ -e '${go}' ]; do sleep 0.05; done; exit 9`,
+    `${PLACES(daemon)}; echo "exit 0 \${D##*/} end" >>"$D/run"; touch '${go}.begun'; while ! [ -e '${go}' ]; do sleep 0.05; done; exit 9`,
   );
   await waitFor(async () => await Bun.file(`${go}.begun`).exists());
   const next = await daemon.add("x", "true");

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { type JobJson, startMachines, TestDaemon, type TestMachines } from "../support/daemon.ts";
 import { ledgerLine, readLedger } from "../support/ledger.ts";
 import { childrenOf, Namespace, namespacesMissing } from "../support/namespace.ts";
+import { exitCodeIn, supervisorPidIn } from "../support/run-file.ts";
 import { sshdAvailable } from "../support/sshd.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { count, report, timeoutMs } from "./forms.ts";
@@ -66,7 +67,7 @@ test.skipIf(missing !== null)(
       await untilStarted(daemon, silent);
       await killServer();
       writeFileSync(go, "");
-      await waitFor(() => runFiles(daemon.stateDir, "status").length === 1, { what: () => "a status" });
+      await waitFor(() => endedRuns(daemon.stateDir).length === 1, { what: () => "an end" });
       namespace.newBoot();
       await daemon.start();
       const lost = await daemon.ended(silent);
@@ -78,7 +79,7 @@ test.skipIf(missing !== null)(
       await untilStarted(daemon, named);
       await killServer();
       writeFileSync(go, "");
-      await waitFor(() => runFiles(daemon.stateDir, "status").length === 2, { what: () => "a status" });
+      await waitFor(() => endedRuns(daemon.stateDir).length === 2, { what: () => "an end" });
       namespace.newBoot();
       await daemon.start();
       expect((await daemon.ended(named)).status).toBe("done");
@@ -134,8 +135,8 @@ test.skipIf(missingOverSsh !== null)(
 async function impostor({ daemon, namespace, runs, killServer }: Lab, kind: (typeof KINDS)[number]): Promise<number> {
   const jid = await daemon.add("lab", "trap '' TERM; exec sleep 1000");
   await untilStarted(daemon, jid);
-  const [file = ""] = runFiles(runs, "pid").filter((path) => path.includes(`/${jid}.0.`));
-  const pid = Number(readFileSync(file, "utf8").split(" ")[0]);
+  const [directory = ""] = runDirectories(runs).filter((path) => path.includes(`/${jid}.0.`));
+  const pid = supervisorPidIn(directory);
   const isStopped = kind.endsWith("stop asked for");
   if (isStopped) await daemon.ok("job", "rm", String(jid));
   await killServer();
@@ -173,7 +174,7 @@ async function giveAway(namespace: Namespace, pid: number): Promise<void> {
 /** All of its processes and whatever was not synced. */
 function powerCut(namespace: Namespace, runs: string): void {
   namespace.run("kill -KILL -1 2>/dev/null; true");
-  for (const path of runFiles(runs, "pid")) rmSync(join(path, ".."), { recursive: true, force: true });
+  for (const path of runDirectories(runs)) rmSync(path, { recursive: true, force: true });
   namespace.newBoot();
 }
 
@@ -183,11 +184,14 @@ async function untilStarted(daemon: TestDaemon, jid: number): Promise<JobJson> {
   return await daemon.show(jid);
 }
 
-/** Files of that name in run directories. */
-function runFiles(folder: string, name: string): string[] {
+function runDirectories(folder: string): string[] {
   if (!existsSync(folder)) return [];
   const found = readdirSync(folder, { recursive: true, encoding: "utf8" });
-  return found.filter((path) => new RegExp(`(^|/)\\d+\\.0\\.[0-9a-z]+/${name}$`).test(path)).map((path) => join(folder, path));
+  return found.filter((path) => /(^|\/)\d+\.0\.[0-9a-z]+$/.test(path)).map((path) => join(folder, path));
+}
+
+function endedRuns(folder: string): string[] {
+  return runDirectories(folder).filter((path) => exitCodeIn(path) !== null);
 }
 
 /** The server and its jobs live in the namespace. */

@@ -166,6 +166,8 @@ describe("what needs a person", () => {
   test("run directories that belong to nobody; one of an ended job is only noted", async () => {
     const runs = scratch.path("state", "runs");
     mkdirSync(join(runs, serverId, "0.0.aa"), { recursive: true });
+    // Kept for a run to come.
+    mkdirSync(join(runs, serverId, "spare.0123abcd.7"));
     expect(await codes()).toEqual(["note run-left"]);
     mkdirSync(join(runs, serverId, "99.0.bb"));
     mkdirSync(join(runs, serverId, "stray"));

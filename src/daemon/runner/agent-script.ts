@@ -19,17 +19,16 @@
  *               and, when that is `started …`, the end as with watch
  *   watch    -> when the supervisor is gone:
  *            `data <tag> out|err <base64…>` for each log that holds something, if both are small, then
- *            `end <tag> <bytes of out|-> <bytes of err|-> <1: small|0> |<status line>`
- *   inspect  -> `state <tag> <now> <boot id> <supervisor alive: 1|0> <processes of its session, 0 while it is alive> <pid mtime|->
- *               <status mtime|-> |<status line>|<pid line>|<claim line>|<base line>`
+ *            `end <tag> <bytes of out|-> <bytes of err|-> <1: small|0> |<last line>`
+ *   inspect  -> `state <tag> <now> <boot id> <supervisor alive: 1|0> <processes of its session, 0 while it is alive>
+ *               <mtime of the directory|-> <mtime of its run file|-> |<first line>|<last line>|<base line>`
  *   withdraw -> `withdrawn <tag> <word> |<the system's message>`; the word is `yes`: nobody began it or ever will,
- *            `no`: a supervisor has it, `dead`: one had it and died before it began the job,
- *            `gone`: one has it, but its directory is no more, `failed`: the directory cannot be written
+ *            `no`: a supervisor has it, `gone`: one has it, but its directory is no more, `failed`: the directory cannot be written
  *   signal   TERM|KILL|0 -> `signaled <tag> <processes>`; `0` only counts them
  *   release  -> `released <tag> yes|no`
  *   probe    -> `probed <tag> ok|unwritable |<the system's message>`
  *
- * Lines of files come as they are only when the file is exactly that line; otherwise they are empty.
+ * First and last line are those of the run file that name the run; the base line comes only when its file is exactly that line.
  * At the end of its input it ends what it forked; supervisors are in sessions of their own and go on.
  */
 
@@ -75,17 +74,24 @@ expjob_stat_of() {
   { IFS= read -r expjob_text <"/proc/$1/stat"; } 2>/dev/null || return 1
   expjob_stat_fields \${expjob_text##*') '}
 }
-expjob_pid_fields() {
-  expjob_pid=$1 expjob_start=$2 expjob_boot=$3
-  [ "$#" = 4 ] && [ "$4" = end ] || return 1
-  case $1$2 in *[!0-9]*) return 1 ;; esac
+# The first and the last line of the run file that name the run.
+expjob_read_run() {
+  expjob_first= expjob_last= expjob_name=\${expjob_directory##*/}
+  [ -s "$expjob_directory/run" ] || return 0
+  while IFS= read -r expjob_line; do
+    case $expjob_line in *" $expjob_name end") expjob_first=\${expjob_first:-$expjob_line} expjob_last=$expjob_line ;; esac
+  done <"$expjob_directory/run"
+}
+expjob_begin_fields() {
+  expjob_pid=$2 expjob_start=$3 expjob_boot=$4
+  [ "$#" = 6 ] && [ "$1" = begin ] || return 1
+  case $2$3 in *[!0-9]*) return 1 ;; esac
 }
 # Who has the pid of the run's supervisor: itself (same), another process (other), nobody (gone)? false: no run of this boot.
 expjob_identify() {
   expjob_alive=0 expjob_leader=none
-  expjob_line_of "$expjob_directory/pid"
-  expjob_pid_line=$expjob_line
-  expjob_pid_fields $expjob_pid_line && [ "$expjob_boot" = "$expjob_boot_now" ] || return 1
+  expjob_read_run
+  expjob_begin_fields $expjob_first && [ "$expjob_boot" = "$expjob_boot_now" ] || return 1
   expjob_leader=gone
   expjob_stat_of "$expjob_pid" || return 0
   expjob_leader=other
@@ -165,17 +171,17 @@ expjob_withdraw() {
   expjob_message= expjob_answer=failed
   if [ ! -d "$expjob_directory" ] && expjob_find_supervisor; then echo "withdrawn $expjob_tag gone"; return; fi
   expjob_message=$(LC_ALL=C mkdir -p "$expjob_directory" 2>&1)
-  for expjob_file in claim pid; do
-    if (set -C; echo withdrawn end >"$expjob_directory/$expjob_file"); then expjob_answer=yes; break; fi
-    expjob_line_of "$expjob_directory/$expjob_file"
-    if [ "$expjob_line" = "withdrawn end" ]; then expjob_answer=yes; break; fi
-    [ -e "$expjob_directory/$expjob_file" ] || { expjob_answer=failed; break; }
-    expjob_answer=no
-  done
-  if [ "$expjob_answer" = no ] && ! expjob_find_supervisor; then
-    expjob_line_of "$expjob_directory/pid"
-    expjob_pid_fields $expjob_line || expjob_answer=dead
+  expjob_read_run
+  # What is no file of ours could hold us up.
+  if [ -z "$expjob_first" ] && { [ -f "$expjob_directory/run" ] || [ ! -e "$expjob_directory/run" ]; }; then
+    echo "
+withdrawn $expjob_name end" >>"$expjob_directory/run"
   fi
+  # Of two that wrote at the same time, who was first?
+  expjob_read_run
+  case $expjob_first in "withdrawn $expjob_name end" | "refused "*) expjob_answer=yes ;; ?*) expjob_answer=no ;; esac
+  # Of servers before the run file was: whoever began it cannot be told any more.
+  [ ! -e "$expjob_directory/claim" ] || expjob_answer=no
   echo "withdrawn $expjob_tag $expjob_answer |$expjob_message"
 }
 expjob_report_end() {
@@ -193,8 +199,8 @@ expjob_report_end() {
         [ "$expjob_err" = 0 ] || echo "data $expjob_tag err" $(base64 <"$expjob_directory/err")
       fi ;;
   esac
-  expjob_line_of "$expjob_directory/status"
-  echo "end $expjob_tag $expjob_out $expjob_err $expjob_small |$expjob_line"
+  expjob_read_run
+  echo "end $expjob_tag $expjob_out $expjob_err $expjob_small |$expjob_last"
 }
 expjob_refuse() {
   echo "begun $expjob_tag refused directory |$expjob_message"
@@ -244,16 +250,12 @@ expjob_inspect() {
   expjob_identify
   # The processes are counted only when it matters who is left.
   case $expjob_leader$expjob_alive in same0 | gone0) expjob_each_member expjob_count_member ;; esac
-  expjob_mtime_of "$expjob_directory/pid"
+  expjob_mtime_of "$expjob_directory"
   expjob_begun=$expjob_mtime
-  expjob_mtime_of "$expjob_directory/status"
+  expjob_mtime_of "$expjob_directory/run"
   expjob_words="$expjob_now $expjob_boot_now $expjob_alive $expjob_count $expjob_begun $expjob_mtime"
-  expjob_line_of "$expjob_directory/status"
-  expjob_files="$expjob_line|$expjob_pid_line"
-  expjob_line_of "$expjob_directory/claim"
-  expjob_files="$expjob_files|$expjob_line"
   expjob_line_of "$expjob_directory/base"
-  echo "state $expjob_tag $expjob_words |$expjob_files|$expjob_line"
+  echo "state $expjob_tag $expjob_words |$expjob_first|$expjob_last|$expjob_line"
 }
 # A program writes, not the shell, which may only say "I/O error" of a full disk.
 expjob_probe() {

@@ -41,22 +41,24 @@ export interface AgentEnd {
   readonly outBytes: number | null;
   readonly errBytes: number | null;
   readonly inline: InlineLogs | null;
-  /** Empty when there is no status or it is damaged. */
-  readonly statusLine: string;
+  /** The last line of the run file that names the run; empty when there is none. */
+  readonly lastLine: string;
 }
 
-/** A run directory as the agent saw it. Lines are empty when a file is not there or damaged; times are seconds of the machine's clock. */
+/** A run directory as the agent saw it. Lines are empty when there are none; times are seconds of the machine's clock. */
 export interface Inspection {
   readonly now: number;
   readonly bootId: string;
   readonly alive: boolean;
   /** Counted only when the supervisor is dead. */
   readonly sessionProcesses: number;
+  /** When the directory was last changed: when its run file was made, which is when the job began. */
   readonly begunAt: number | null;
-  readonly endedAt: number | null;
-  readonly statusLine: string;
-  readonly pidLine: string;
-  readonly claimLine: string;
+  /** When the run file was last changed. */
+  readonly changedAt: number | null;
+  /** Of the run file: the first and the last line that name the run. */
+  readonly firstLine: string;
+  readonly lastLine: string;
   readonly base: LogBase;
 }
 
@@ -86,22 +88,21 @@ export function readBegun({ words, lines }: AgentWords): AgentBegun {
 export function readEnd({ words, lines }: AgentWords, data: { readonly out: string; readonly err: string }): AgentEnd {
   const [out = "", err = "", small = ""] = words;
   const inline = small === "1" ? { out: Buffer.from(data.out, "base64"), err: Buffer.from(data.err, "base64") } : null;
-  return { outBytes: numberOf(out), errBytes: numberOf(err), inline, statusLine: lines[0] ?? "" };
+  return { outBytes: numberOf(out), errBytes: numberOf(err), inline, lastLine: lines[0] ?? "" };
 }
 
 export function readInspection({ words, lines }: AgentWords): Inspection {
-  const [now = "", bootId = "", alive = "", processes = "", begun = "", ended = ""] = words;
-  const [statusLine = "", pidLine = "", claimLine = "", baseLine = ""] = lines;
+  const [now = "", bootId = "", alive = "", processes = "", begun = "", changed = ""] = words;
+  const [firstLine = "", lastLine = "", baseLine = ""] = lines;
   return {
     now: numberOf(now) ?? 0,
     bootId: fileName(bootId),
     alive: alive === "1",
     sessionProcesses: numberOf(processes) ?? 0,
     begunAt: numberOf(begun),
-    endedAt: numberOf(ended),
-    statusLine,
-    pidLine,
-    claimLine,
+    changedAt: numberOf(changed),
+    firstLine,
+    lastLine,
     base: readBase(baseLine),
   };
 }

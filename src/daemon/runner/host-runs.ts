@@ -22,6 +22,7 @@ import {
 import { fileProblem, LogFolders, logProblem, syncLog } from "./run-log.ts";
 import type { AttachOutcome, RunEnd, RunLog, RunName, RunRequest, StartOutcome, StopOutcome, StopSignal } from "./runner.ts";
 import { isSessionEmpty, SessionSignals } from "./session.ts";
+import { SpareRunDirectories } from "./spare-run-directories.ts";
 import { type StandingStart, StandingSupervisors, type SupervisedEnd, type SupervisedRun } from "./standing-supervisors.ts";
 import { supervisorArguments, supervisorEnvironment } from "./supervisor.ts";
 import { findSupervisor, isSupervising } from "./supervisor-process.ts";
@@ -59,6 +60,9 @@ export class HostRuns {
   readonly #signals = new SessionSignals();
   readonly #logFolders = new LogFolders();
   readonly #standing: StandingSupervisors;
+  readonly #spares = new SpareRunDirectories();
+  /** Directories of runs of which their supervisor has told the end: nobody else was ever told of them. */
+  readonly #told = new Set<string>();
 
   constructor(options: HostRunsOptions) {
     this.#options = options;
@@ -99,7 +103,7 @@ export class HostRuns {
       if (state.kind === "begun" || state.kind === "exited") return { kind: "uncertain", problem: cause };
       if (state.kind !== "refused") withdrawRun(directory);
     } catch {
-      // What keeps us from writing the claim is what kept the run from starting, and is in `cause`.
+      // What keeps us from withdrawing it is what kept the run from starting, and is in `cause`.
     }
     return { kind: "not-started", problem: cause };
   }
@@ -135,7 +139,7 @@ export class HostRuns {
   async release(run: RunName): Promise<void> {
     const directory = this.directoryOf(run);
     try {
-      await removeRunDirectory(directory);
+      await (this.#told.delete(directory) ? this.#spares.keep(directory) : removeRunDirectory(directory));
     } catch (error) {
       this.#options.warn(fileProblem("run-directory-failed", directory, error));
     }
@@ -160,7 +164,7 @@ export class HostRuns {
       return fileProblem("log-unwritable", log.stdout, error);
     }
     try {
-      createRunDirectory(directory);
+      if (!this.#spares.take(directory)) createRunDirectory(directory);
       return null;
     } catch (error) {
       return fileProblem("run-directory-failed", directory, error);
@@ -195,7 +199,6 @@ export class HostRuns {
         return logProblem(log) ?? problem("log-unwritable", { path: log.stdout, message: "it could not be opened" });
       case "refused workdir":
         return problem("start-failed", { reason: "work-directory", path: this.#options.workDirectory });
-      case "refused pid":
       case "refused directory":
         return this.probe() ?? problem("run-directory-failed", { path: directory, message: "it cannot be written" });
       default: // tidy-allow switch-default: words of the supervisor, an open set
@@ -215,6 +218,7 @@ export class HostRuns {
       const exitCode = told?.exitCode ?? readExitCode(directory);
       if (exitCode === null) return await this.#lose(directory, jid);
       const at = Date.now();
+      if (told !== null) this.#told.add(directory);
       return { kind: "exited", exitCode, at, ...(told?.hasOutput === false ? {} : await syncedLog(log)) };
     } catch (error) {
       return { kind: "lost", problem: fileProblem("run-directory-failed", directory, error), sessionEmpty: false };
@@ -225,7 +229,11 @@ export class HostRuns {
     const state = readRunDirectory(directory);
     if (state.kind !== "begun") {
       const sessionEmpty = findSupervisor(directory) === null;
-      return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty };
+      const cause =
+        state.kind === "damaged"
+          ? problem("supervisor-gone", { path: directory, damaged: state.damage })
+          : problem("run-directory-gone", { path: directory });
+      return { kind: "lost", problem: cause, sessionEmpty };
     }
     const { identity, damage } = state;
     if (identity.bootId !== this.#bootId) return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
@@ -246,18 +254,19 @@ export class HostRuns {
       case "exited": {
         const { exitCode, startedAt, at, identity } = state;
         // The supervisor writes it last of all: while it has the run, the line is the job's own doing.
-        if (identity !== null && isSupervising(identity, directory, this.#bootId))
-          return await this.#resume(seen, identity, startedAt ?? at);
+        if (identity !== null && isSupervising(identity, directory, this.#bootId)) return await this.#resume(seen, identity, startedAt);
         return { kind: "exited", exitCode, startedAt, at, ...this.#rebootSince(identity), ...(await syncedLog(log)) };
       }
       case "begun":
         return await this.#resume(seen, state.identity, state.startedAt);
       case "refused":
-      case "withdrawn":
         return { kind: "not-started" };
+      case "withdrawn":
+        return this.#notStarted(directory);
+      case "damaged":
+        return await this.#lose(directory, seen.run.jid);
       case "missing":
       case "unclaimed":
-      case "claimed":
         return this.#withdraw(seen);
     }
   }
@@ -286,10 +295,12 @@ export class HostRuns {
     if (state.kind === "missing" && findSupervisor(directory) !== null) {
       return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
     }
-    if (withdrawRun(directory)) return { kind: "not-started" };
-    if (state.kind !== "claimed" || findSupervisor(directory) !== null) return null;
-    // Its supervisor is dead. If it had begun the job, the pid line would be complete.
-    return readRunDirectory(directory).kind === "claimed" ? { kind: "not-started" } : null;
+    return withdrawRun(directory) ? this.#notStarted(directory) : null;
+  }
+
+  /** Withdrawn. A supervisor that is in it will see that it came too late, unless its job has removed what it wrote: look again. */
+  #notStarted(directory: string): AttachOutcome | null {
+    return findSupervisor(directory) === null ? { kind: "not-started" } : null;
   }
 }
 

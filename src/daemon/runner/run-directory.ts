@@ -1,40 +1,47 @@
 /**
  * The run directory: `<root>/<jid>.<command>.<runId>/`, mode 0700, the handle of a run on the host that
- * executes it. The supervisor writes it (supervisor.ts is its specification); this file makes it, reads
+ * executes it, with one file, `run`, to which lines are appended (supervisor.ts is its specification). This file makes it, reads
  * it strictly, withdraws a run that nobody began, and removes it. A damaged one is reported, never fatal.
  */
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, statSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readSync, statSync, writeSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { ProcessIdentity } from "./process-identity.ts";
 import type { RunName } from "./runner.ts";
 
 export type RunDirectoryState =
   | { readonly kind: "missing" }
-  /** The directory is there, no claim. */
+  /** The directory is there, and nobody has the run. */
   | { readonly kind: "unclaimed" }
   /** Recovery took it; nobody began it or ever will. */
   | { readonly kind: "withdrawn" }
-  /** Claimed, not begun so far: no complete pid line. */
-  | { readonly kind: "claimed" }
-  /** Claimed by a supervisor that could not begin the job. */
+  /** Taken by a supervisor that could not begin the job. */
   | { readonly kind: "refused"; readonly reason: string }
   /** Begun; whether it goes on is for its identity to tell. `damage` names a file that cannot be trusted. */
   | { readonly kind: "begun"; readonly identity: ProcessIdentity; readonly startedAt: number; readonly damage: string | null }
   | {
       readonly kind: "exited";
       readonly exitCode: number;
-      readonly startedAt: number | null;
+      readonly startedAt: number;
       readonly at: number;
-      /** Of the supervisor; null when its pid line is damaged. */
+      /** Of the supervisor; null when its line is damaged. */
       readonly identity: ProcessIdentity | null;
-    };
+    }
+  /** Nothing is known but that somebody had it: what is there is none of our files, or says what we never write. */
+  | { readonly kind: "damaged"; readonly damage: string };
 
-const WITHDRAWN = "withdrawn end\n";
-/** More than any of its files has. */
-const RUN_FILE_BYTES_MAX = 256;
-/** Reads as none of the supervisor's lines. */
-const DAMAGED = "damaged\n";
+/** Who has a run: the first line of its file that names it. */
+export type RunClaim =
+  | { readonly kind: "begun"; readonly identity: ProcessIdentity }
+  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "withdrawn" };
+
+export const RUN_FILE = "run";
+/** Of servers before `run` was: whoever began it cannot be told any more. */
+const FORMER_CLAIM = "claim";
+/** More than the lines of a run have, but for a disk that was full again and again. */
+const RUN_FILE_BYTES_MAX = 4_096;
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** What a run directory's name tells. */
 export type RunDirectoryName = Pick<RunName, "jid" | "command" | "runId">;
@@ -63,61 +70,68 @@ export function createRunDirectory(directory: string): void {
 
 /** Reads what the supervisor left. @throws when the directory cannot be read for another reason than absence. */
 export function readRunDirectory(directory: string): RunDirectoryState {
-  const status = readRunFile(directory, "status");
-  const begun = readPid(directory);
-  const end = status === null ? null : parseStatus(status.text);
-  if (status !== null && end?.kind === "exited") {
-    const { identity, at: startedAt } = begun.kind === "begun" ? begun : { identity: null, at: null };
-    return { kind: "exited", exitCode: end.exitCode, startedAt, at: status.at, identity };
+  const file = readRunFile(directory);
+  const damage = join(directory, RUN_FILE);
+  if (file === "damaged") return { kind: "damaged", damage };
+  if (file === null) {
+    const former = join(directory, FORMER_CLAIM);
+    if (exists(former)) return { kind: "damaged", damage: former };
+    return { kind: exists(directory) ? "unclaimed" : "missing" };
   }
-  if (begun.kind === "begun") {
-    const damage = status !== null && end === null && status.text.includes("\n") ? join(directory, "status") : null;
-    return { kind: "begun", identity: begun.identity, startedAt: begun.at, damage };
+  const name = basename(directory);
+  const [first, ...more] = linesNaming(name, file.text);
+  const claim = parseClaim(first ?? "", name);
+  const exitCode = exitCodeIn(name, file.text);
+  if (exitCode !== null) {
+    const identity = claim?.kind === "begun" ? claim.identity : null;
+    return { kind: "exited", exitCode, startedAt: preparedAt(directory), at: file.at, identity };
   }
-  if (end?.kind === "refused") return { kind: "refused", reason: end.reason };
-  if (begun.kind === "withdrawn") return { kind: "withdrawn" };
-  const claim = readRunFile(directory, "claim");
-  if (claim !== null) return { kind: claim.text === WITHDRAWN ? "withdrawn" : "claimed" };
-  if (begun.kind === "incomplete") return { kind: "claimed" };
-  return exists(directory) ? { kind: "unclaimed" } : { kind: "missing" };
+  if (claim?.kind === "begun") {
+    const isAlone = more.length === 0 && file.text.trim() === first;
+    return { kind: "begun", identity: claim.identity, startedAt: preparedAt(directory), damage: isAlone ? null : damage };
+  }
+  if (claim !== null) return claim;
+  return first === undefined ? { kind: "unclaimed" } : { kind: "damaged", damage };
 }
 
 /** The exit code that the supervisor wrote, or null. The quick way for the one that started it. */
 export function readExitCode(directory: string): number | null {
-  const status = readRunFile(directory, "status");
-  const end = status === null ? null : parseStatus(status.text);
-  return end?.kind === "exited" ? end.exitCode : null;
+  const file = readRunFile(directory);
+  return file === null || file === "damaged" ? null : exitCodeIn(basename(directory), file.text);
 }
 
-/** `null`: not complete, or not a line of the supervisor's. */
-export function parseStatus(
-  text: string,
-): { readonly kind: "exited"; readonly exitCode: number } | { readonly kind: "refused"; readonly reason: string } | null {
-  const exited = /^(0|[1-9][0-9]{0,2}) end\n$/.exec(text);
-  if (exited !== null && Number(exited[1]) <= 255) return { kind: "exited", exitCode: Number(exited[1]) };
-  const refused = /^refused ([a-z]+) end\n$/.exec(text);
-  return refused === null ? null : { kind: "refused", reason: refused[1] ?? "" };
+/** `null`: not complete, of another run, or no line that takes a run. The line is without its newline. */
+export function parseClaim(line: string, name: string): RunClaim | null {
+  const words = wordsBefore(name, line);
+  if (words === null) return null;
+  const begun = /^begin ([1-9][0-9]{0,9}) ([0-9]{1,15}) ([0-9a-f-]{36})$/.exec(words);
+  if (begun !== null) return { kind: "begun", identity: { pid: Number(begun[1]), startTime: Number(begun[2]), bootId: begun[3] ?? "" } };
+  const refused = /^refused ([a-z]+)$/.exec(words);
+  if (refused !== null) return { kind: "refused", reason: refused[1] ?? "" };
+  return words === "withdrawn" ? { kind: "withdrawn" } : null;
 }
 
-/** `null`: not complete, or not a line of the supervisor's. */
-export function parsePidLine(text: string): ProcessIdentity | null {
-  const match = /^([1-9][0-9]{0,9}) ([0-9]{1,15}) ([0-9a-f-]{36}) end\n$/.exec(text);
-  if (match === null) return null;
-  return { pid: Number(match[1]), startTime: Number(match[2]), bootId: match[3] ?? "" };
+/** `null`: not complete, of another run, or no end. The line is without its newline. */
+export function parseExit(line: string, name: string): number | null {
+  const match = /^exit (0|[1-9][0-9]{0,2})$/.exec(wordsBefore(name, line) ?? "");
+  return match === null || Number(match[1]) > 255 ? null : Number(match[1]);
 }
 
 /**
  * Takes the run away from a supervisor that has not begun it. true: nobody began it or ever will;
- * false: a supervisor has it, or died while it wrote its pid. Idempotent.
+ * false: a supervisor has it. Idempotent.
  * @throws the system's error when the directory cannot be written (no space, no permission).
  */
 export function withdrawRun(directory: string): boolean {
   createRunDirectory(directory);
-  for (const file of ["claim", "pid"] as const) {
-    if (createExclusively(join(directory, file), WITHDRAWN)) return true;
-    if (readRunFile(directory, file)?.text === WITHDRAWN) return true;
-  }
-  return false;
+  if (!isTaken(readRunDirectory(directory))) append(join(directory, RUN_FILE), `\nwithdrawn ${basename(directory)} end\n`);
+  // Of two that wrote at the same time, who was first?
+  const { kind } = readRunDirectory(directory);
+  return kind === "withdrawn" || kind === "refused";
+}
+
+function isTaken({ kind }: RunDirectoryState): boolean {
+  return kind !== "missing" && kind !== "unclaimed";
 }
 
 /** Every run directory below the root, and the names there that are none. An absent root has none. */
@@ -141,60 +155,64 @@ export function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
-type PidFile =
-  | { readonly kind: "absent" | "incomplete" | "withdrawn" }
-  | { readonly kind: "begun"; readonly identity: ProcessIdentity; readonly at: number };
+/** Complete lines that name the run. What stands before them on a line, or names another, was never written by us for it. */
+function linesNaming(name: string, text: string): string[] {
+  return text
+    .split("\n")
+    .slice(0, -1)
+    .filter((line) => wordsBefore(name, line) !== null);
+}
 
-function readPid(directory: string): PidFile {
-  const file = readRunFile(directory, "pid");
-  if (file === null) return { kind: "absent" };
-  if (file.text === WITHDRAWN) return { kind: "withdrawn" };
-  const identity = parsePidLine(file.text);
-  return identity === null ? { kind: "incomplete" } : { kind: "begun", identity, at: file.at };
+/** What a line says, without its ending: the name of the run and `end`. */
+function wordsBefore(name: string, line: string): string | null {
+  const ending = ` ${name} end`;
+  return line.endsWith(ending) ? line.slice(0, -ending.length) : null;
+}
+
+function exitCodeIn(name: string, text: string): number | null {
+  const last = linesNaming(name, text).at(-1) ?? "";
+  return parseExit(last, name);
+}
+
+/** The directory changes last when its file is made, which is when the job begins, or when it is prepared to be used again. */
+function preparedAt(directory: string): number {
+  return Math.round(statSync(directory).mtimeMs);
 }
 
 /**
- * A job can write in its run directory as we can: what is no plain file there, or long, is taken for damage. It must
- * not hold us up (a FIFO) and is not followed (a link).
+ * A job can write in its run directory as we can: what is no plain file there is taken for damage, and of a long one the
+ * beginning is read. It must not hold us up (a FIFO) and is not followed (a link).
  */
-function readRunFile(directory: string, name: "claim" | "pid" | "status"): { text: string; at: number } | null {
+function readRunFile(directory: string): { readonly text: string; readonly at: number } | "damaged" | null {
   let descriptor: number;
   try {
-    descriptor = openSync(join(directory, name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    descriptor = openSync(join(directory, RUN_FILE), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return null;
-    if (errorCode(error) === "ELOOP") return { text: DAMAGED, at: Math.round(lstatSync(join(directory, name)).mtimeMs) };
+    if (errorCode(error) === "ELOOP") return "damaged";
     throw error;
   }
   try {
     const status = fstatSync(descriptor);
-    const at = Math.round(status.mtimeMs);
-    if (!status.isFile()) return { text: DAMAGED, at };
+    if (!status.isFile()) return "damaged";
     const bytes = Buffer.alloc(RUN_FILE_BYTES_MAX);
-    return { text: bytes.toString("latin1", 0, readSync(descriptor, bytes)), at };
+    return { text: bytes.toString("latin1", 0, readSync(descriptor, bytes)), at: Math.round(status.mtimeMs) };
   } finally {
     closeSync(descriptor);
   }
 }
 
-function createExclusively(path: string, text: string): boolean {
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, "wx", 0o600);
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
-    throw error;
-  }
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function append(path: string, text: string): void {
+  const descriptor = openSync(path, APPEND, 0o600);
   try {
     writeSync(descriptor, text);
   } finally {
     closeSync(descriptor);
   }
-  return true;
-}
-
-function exists(directory: string): boolean {
-  return statSync(directory, { throwIfNoEntry: false }) !== undefined;
 }
 
 function readFolder(root: string) {

@@ -15,7 +15,7 @@ import type { AgentBegun, AgentEnd, AgentIdentity, Inspection, LogBase } from ".
 import { LogCopy } from "./log-copy.ts";
 import type { AwaitedEnd } from "./machine-agent.ts";
 import { MachineAgents, type OpenAgent } from "./machine-agents.ts";
-import { errorCode, parsePidLine, parseStatus, runDirectoryName } from "./run-directory.ts";
+import { errorCode, parseClaim, parseExit, runDirectoryName } from "./run-directory.ts";
 import { fileProblem, syncLog } from "./run-log.ts";
 import type {
   AttachOutcome,
@@ -93,7 +93,7 @@ export class SshRunner implements Runner {
       return {
         kind: "started",
         at: startedAt,
-        end: this.#track({ run: request, startedAt, end: this.#follow({ place, log, logs, end }) }),
+        end: this.#track({ run: request, startedAt, end: this.#follow({ place, run: request, log, logs, end }) }),
       };
     }
     await logs.close();
@@ -206,8 +206,8 @@ export class SshRunner implements Runner {
         answer.message !== "" || !isDiskRefusal(answer) ? answer.message : ((await place.agent.probe(this.#rootOf(place.identity))) ?? "");
       const cause = startRefusal({ ...answer, message }, { machine, path: place.directory });
       const { word } = await place.agent.withdraw(place.directory);
-      // `failed`: what keeps us from writing the claim is what kept the run from starting.
-      const isCertain = word === "yes" || word === "dead" || (word === "failed" && answer.line !== "");
+      // `failed`: what keeps us from withdrawing it is what kept the run from starting.
+      const isCertain = word === "yes" || (word === "failed" && answer.line !== "");
       return { kind: isCertain ? "not-started" : "uncertain", problem: cause };
     } catch (error) {
       return { kind: "uncertain", problem: problemOf(error, "") };
@@ -220,19 +220,20 @@ export class SshRunner implements Runner {
   async #judge({ run, log, place }: Judged): Promise<AttachOutcome | null> {
     const { agent, directory, machine } = place;
     const seen = await agent.inspect(directory);
-    const status = parseStatus(`${seen.statusLine}\n`);
-    const identity = parsePidLine(`${seen.pidLine}\n`);
-    if (status?.kind === "exited" || identity !== null) {
+    const name = runDirectoryName(run);
+    const claim = parseClaim(seen.firstLine, name);
+    const hasEnded = parseExit(seen.lastLine, name) !== null;
+    if (hasEnded || claim?.kind === "begun") {
       const logs = this.#openLogs({ machine, directory, log, base: seen.base, umask: null });
-      const end = this.#follow({ place, log, logs, end: agent.watch(directory) });
+      const end = this.#follow({ place, run, log, logs, end: agent.watch(directory) });
       const startedAt = this.#here(seen, seen.begunAt);
-      if (status?.kind !== "exited" && seen.alive) {
+      if (!hasEnded && seen.alive) {
         return { kind: "running", ...this.#tracked(run, startedAt ?? this.#options.now(), end) };
       }
-      const rebooted = identity !== null && identity.bootId !== seen.bootId;
-      return attachedEnd(await end, { startedAt, endedAt: this.#here(seen, seen.endedAt), rebooted });
+      const rebooted = claim?.kind === "begun" && claim.identity.bootId !== seen.bootId;
+      return attachedEnd(await end, { startedAt, endedAt: this.#here(seen, seen.changedAt), rebooted });
     }
-    if (status?.kind === "refused" || [seen.claimLine, seen.pidLine].includes(WITHDRAWN)) return { kind: "not-started" };
+    if (claim !== null) return { kind: "not-started" };
     if (run.hostBootId !== undefined && run.hostBootId !== seen.bootId)
       return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
     return await this.#withdraw(place);
@@ -246,7 +247,6 @@ export class SshRunner implements Runner {
     const { word, message } = await agent.withdraw(directory);
     switch (word) {
       case "yes":
-      case "dead":
         return { kind: "not-started" };
       case "no":
         return null;
@@ -259,13 +259,13 @@ export class SshRunner implements Runner {
   }
 
   /** Shows the log while the job runs, and has it whole when the end is reported. Never rejects. */
-  async #follow({ place, log, logs, end }: Followed): Promise<RunEnd> {
+  async #follow({ place, run, log, logs, end }: Followed): Promise<RunEnd> {
     const timer = setTimeout(() => logs.follow(), FOLLOW_AFTER_MS);
     try {
       const reached = await end;
       clearTimeout(timer);
       if ("code" in reached) return { kind: "disconnected", problem: reached };
-      return await this.#conclude({ place, log, logs, end: reached });
+      return await this.#conclude({ place, run, log, logs, end: reached });
     } catch (error) {
       return { kind: "disconnected", problem: problemOf(error, log.stdout) };
     } finally {
@@ -274,21 +274,21 @@ export class SshRunner implements Runner {
     }
   }
 
-  async #conclude({ place, log, logs, end }: Concluded): Promise<RunEnd> {
-    const status = parseStatus(`${end.statusLine}\n`);
+  async #conclude({ place, run, log, logs, end }: Concluded): Promise<RunEnd> {
+    const exitCode = parseExit(end.lastLine, runDirectoryName(run));
     const copyProblem = await logs.complete(end);
-    if (status?.kind !== "exited") return await this.#lose(place);
+    if (exitCode === null) return await this.#lose(place, run);
     const at = this.#options.now();
     const logProblem = copyProblem ?? (await syncLog(log));
-    return { kind: "exited", exitCode: status.exitCode, at, ...(logProblem === null ? {} : { logProblem }) };
+    return { kind: "exited", exitCode, at, ...(logProblem === null ? {} : { logProblem }) };
   }
 
   /** Its supervisor is gone and left no status. */
-  async #lose({ agent, directory }: Place): Promise<RunEnd> {
+  async #lose({ agent, directory }: Place, run: RunName): Promise<RunEnd> {
     let seen = await agent.inspect(directory);
-    const identity = parsePidLine(`${seen.pidLine}\n`);
-    if (identity === null) return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
-    if (identity.bootId !== seen.bootId) return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
+    const claim = parseClaim(seen.firstLine, runDirectoryName(run));
+    if (claim?.kind !== "begun") return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
+    if (claim.identity.bootId !== seen.bootId) return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
     for (let waitedMs = 0; seen.sessionProcesses > 0 && waitedMs < SESSION_GRACE_MS; waitedMs += LOOK_AGAIN_MS) {
       await Bun.sleep(LOOK_AGAIN_MS);
       seen = await agent.inspect(directory);
@@ -301,8 +301,6 @@ export class SshRunner implements Runner {
     return seconds === null ? null : this.#options.now() - (seen.now - seconds) * 1_000;
   }
 }
-
-const WITHDRAWN = "withdrawn end";
 
 /** A run's directory, and the agent of the machine it is on. */
 interface Place extends OpenAgent {
@@ -318,6 +316,7 @@ interface Judged {
 
 interface Followed {
   readonly place: Place;
+  readonly run: RunName;
   readonly log: RunLog;
   readonly logs: LogCopy;
   readonly end: AwaitedEnd;
@@ -325,6 +324,7 @@ interface Followed {
 
 interface Concluded {
   readonly place: Place;
+  readonly run: RunName;
   readonly log: RunLog;
   readonly logs: LogCopy;
   readonly end: AgentEnd;

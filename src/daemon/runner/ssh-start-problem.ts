@@ -24,7 +24,7 @@ export function unsendable(environment: Readonly<Record<string, string>>): Probl
 
 /** Could the run directory not be written? */
 export function isDiskRefusal(answer: AgentBegun): boolean {
-  return ["refused directory", "refused pid", "refused log"].includes(answer.line);
+  return ["refused directory", "refused log"].includes(answer.line);
 }
 
 /** `answer` is not that it started. */

@@ -25,40 +25,42 @@
  *   of the job depends on the starter, who may be dead. A supervisor of one run says one line and closes it before the job runs.
  * - While it has a run, its working directory is RUNDIR; before and after, `/`. That tells which of its runs it has.
  *
- * Files in RUNDIR, all written once and complete only with their closing word:
+ * RUNDIR has one file, `run`, to which lines are appended, each with a newline before it, so that what a full disk cut short
+ * harms no other. NAME is the last name of RUNDIR: a line without it is another run's, which can be seen after a power cut
+ * of a directory that was used before. **The first complete line that names the run tells who has it**; who has appended one reads whether it
+ * was the first, and goes on only then. (The system appends one whole line after the other.)
  *
- *   claim    empty, created exclusively: at most one supervisor runs this run
- *   pid      `<pid> <start time, field 22 of /proc/PID/stat> <boot id> end`, created exclusively, before
- *            the job begins. Without a complete line the job was never begun.
- *   status   `<0..255> end`: the job's exit code (128+n: signal n), or
- *            `refused workdir end`, `refused log end`, `refused proc end`: claimed, but never begun
- *
- * Recovery withdraws a run that nobody began by creating `claim`, or when that exists `pid`, itself
- * (run-directory.ts).
+ *   begin <pid> <start time, field 22 of /proc/PID/stat> <boot id> NAME end
+ *            a supervisor has it; appended before the job begins. Without this line the job was never begun.
+ *   refused workdir|log|proc NAME end
+ *            a supervisor had it, and could not begin the job
+ *   withdrawn NAME end
+ *            the recovery has it (run-directory.ts): nobody began it or ever will
+ *   exit <0..255> NAME end
+ *            after `begin`: the job's exit code (128+n: signal n). The last line counts.
  *
  * Lines on standard output; a standing one has the request's tag and a blank before each:
  *
  *   started <pid> <start time> <boot id>
- *   claimed                  another supervisor or the recovery has the claim; nothing was touched
+ *   claimed                  another supervisor or the recovery has the run; nothing was touched but, in a race, the logs opened
  *   refused workdir          WORKDIR cannot be entered
  *   refused log              STDOUT or STDERR cannot be opened
  *   refused proc             /proc does not tell who we are
- *   refused pid              the pid file cannot be written (no space, or withdrawn)
- *   refused directory        RUNDIR cannot be entered or written; nothing was claimed
- *   ended <0..255> <1|0>     standing only, after `started`: `status` is written; 1: a log holds something
+ *   refused directory        RUNDIR cannot be entered or written; the job was not begun
+ *   ended <0..255> <1|0>     standing only, after `started`: the exit is written; 1: a log holds something
  *
  * The exit code of a supervisor of one run is a SupervisorExit. A standing one ends only with its input, or when it can
- * leave no status: what it then has said is all there is.
+ * leave no exit code: what it then has said is all there is.
  */
 
 import { quote } from "shlex";
 import type { CallerLimits, Program } from "./runner.ts";
 
-/** The supervisor's own exit code. The job's is in the status file. */
+/** The supervisor's own exit code. The job's is in the run file. */
 export const SupervisorExit = {
-  /** The status file is written. */
+  /** The job's exit code is written. */
   ended: 0,
-  /** Somebody else has the claim. Nothing was touched. */
+  /** Somebody else has the run. */
   alreadyClaimed: 65,
   /** The job was never begun. */
   refused: 66,
@@ -84,11 +86,23 @@ expjob_identify() { EXPJOB_SUPERVISOR_IDENTITY="$$ \${20} $EXPJOB_SUPERVISOR_BOO
 read -r EXPJOB_SUPERVISOR_STAT </proc/$$/stat
 read -r EXPJOB_SUPERVISOR_BOOT </proc/sys/kernel/random/boot_id
 expjob_identify \${EXPJOB_SUPERVISOR_STAT##*') '}
-expjob_refuse() {
-  echo "\${EXPJOB_SUPERVISOR_TAG}refused $1"
-  echo "refused $1 end" >status
-  set +C
+expjob_append() { echo "
+$1 $EXPJOB_SUPERVISOR_RUN end" >>run; }
+expjob_claim() {
+  while read -r EXPJOB_SUPERVISOR_CLAIM; do
+    case $EXPJOB_SUPERVISOR_CLAIM in *" $EXPJOB_SUPERVISOR_RUN end") return 0 ;; esac
+  done <run
+  return 1
+}
+expjob_say() { echo "$EXPJOB_SUPERVISOR_TAG$1"; }
+expjob_leave() {
+  expjob_say "$1"
   cd /
+  return "$2"
+}
+expjob_refuse() {
+  expjob_append "refused $1"
+  expjob_leave "refused $1" 66
 }
 expjob_job() {
   umask "$EXPJOB_SUPERVISOR_UMASK"
@@ -96,7 +110,7 @@ expjob_job() {
   case $EXPJOB_SUPERVISOR_CORE_DUMPS in ?*) ulimit -Sc "$EXPJOB_SUPERVISOR_CORE_DUMPS" ;; esac
   cd "$2"
   unset OLDPWD EXPJOB_SUPERVISOR_UMASK EXPJOB_SUPERVISOR_OPEN_FILES EXPJOB_SUPERVISOR_CORE_DUMPS EXPJOB_SUPERVISOR_REFUSED \\
-    EXPJOB_SUPERVISOR_STAT EXPJOB_SUPERVISOR_BOOT EXPJOB_SUPERVISOR_IDENTITY EXPJOB_SUPERVISOR_TAG EXPJOB_SUPERVISOR_OWN_UMASK
+    EXPJOB_SUPERVISOR_STAT EXPJOB_SUPERVISOR_BOOT EXPJOB_SUPERVISOR_IDENTITY EXPJOB_SUPERVISOR_TAG EXPJOB_SUPERVISOR_OWN_UMASK EXPJOB_SUPERVISOR_RUN EXPJOB_SUPERVISOR_CLAIM EXPJOB_SUPERVISOR_STATUS
   expjob_environment
   case $5 in
     words) shift 5; exec "$@" ;;
@@ -122,38 +136,33 @@ expjob_plain() {
 expjob_supervise() {
   EXPJOB_SUPERVISOR_REFUSED=
   cd "$2" || EXPJOB_SUPERVISOR_REFUSED=workdir
-  cd "$1" || { echo "\${EXPJOB_SUPERVISOR_TAG}refused directory"; cd /; return 66; }
-  set -C
-  if { true; } >claim; then :
-  elif [ -e claim ]; then echo "\${EXPJOB_SUPERVISOR_TAG}claimed"; set +C; cd /; return 65
-  else echo "\${EXPJOB_SUPERVISOR_TAG}refused directory"; set +C; cd /; return 66
-  fi
-  case $EXPJOB_SUPERVISOR_REFUSED in ?*) expjob_refuse workdir; return 66 ;; esac
-  case $EXPJOB_SUPERVISOR_IDENTITY in *' '[0-9]*' '?*) ;; *) expjob_refuse proc; return 66 ;; esac
+  cd "$1" || { expjob_leave "refused directory" 66; return; }
+  EXPJOB_SUPERVISOR_RUN=\${1##*/}
+  if [ -s run ] && expjob_claim; then expjob_leave claimed 65; return; fi
+  case $EXPJOB_SUPERVISOR_REFUSED in ?*) expjob_refuse workdir; return ;; esac
+  case $EXPJOB_SUPERVISOR_IDENTITY in *' '[0-9]*' '?*) ;; *) expjob_refuse proc; return ;; esac
   umask "$EXPJOB_SUPERVISOR_UMASK"
   {
     umask 077
-    echo "$EXPJOB_SUPERVISOR_IDENTITY end" >pid || { echo "\${EXPJOB_SUPERVISOR_TAG}refused pid"; set +C; cd /; return 66; }
-    echo "\${EXPJOB_SUPERVISOR_TAG}started $EXPJOB_SUPERVISOR_IDENTITY"
+    expjob_append "begin $EXPJOB_SUPERVISOR_IDENTITY" && expjob_claim || { expjob_leave "refused directory" 66; return; }
+    [ "$EXPJOB_SUPERVISOR_CLAIM" = "begin $EXPJOB_SUPERVISOR_IDENTITY $EXPJOB_SUPERVISOR_RUN end" ] || { expjob_leave claimed 65; return; }
+    expjob_say "started $EXPJOB_SUPERVISOR_IDENTITY"
     case $EXPJOB_SUPERVISOR_TAG in '') exec >/dev/null ;; esac
-    set +C
     ( expjob_job "$@" ) </dev/null >&3 2>&4 3>&- 4>&-
     EXPJOB_SUPERVISOR_STATUS=$?
-    if [ -L status ] || { [ -e status ] && ! [ -f status ]; }; then exit 66; fi
-    until echo "$EXPJOB_SUPERVISOR_STATUS end" >status; do
-      [ -e claim ] || exit 66
+    while { [ -f run ] && ! [ -L run ]; } || exit 66; do
+      expjob_append "exit $EXPJOB_SUPERVISOR_STATUS" && break
       command -p sleep 1
     done
     cd /
     case $EXPJOB_SUPERVISOR_TAG in ?*)
       if [ -s "$3" ] || [ -s "$4" ]; then EXPJOB_SUPERVISOR_STATUS="$EXPJOB_SUPERVISOR_STATUS 1"; else EXPJOB_SUPERVISOR_STATUS="$EXPJOB_SUPERVISOR_STATUS 0"; fi
-      echo "\${EXPJOB_SUPERVISOR_TAG}ended $EXPJOB_SUPERVISOR_STATUS" ;;
+      expjob_say "ended $EXPJOB_SUPERVISOR_STATUS" ;;
     esac
     return 0
   } 3>>"$3" 4>>"$4"
   umask 077
   expjob_refuse log
-  return 66
 }
 `;
 

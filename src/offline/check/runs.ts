@@ -13,6 +13,9 @@ import type { CheckedState } from "./state.ts";
 /** `<jid>.<command>.<run id>` */
 const RUN_NAME = /^(0|[1-9]\d{0,15})\.(?:0|[1-9]\d{0,8})\.([0-9a-z]+)$/;
 
+/** Kept empty for a run to come. */
+const SPARE_NAME = /^spare\.[0-9a-f]{8}\.\d+$/;
+
 export function checkRuns(paths: StorePaths, { state, serverId }: CheckedState, findings: Findings): void {
   const there = new Set<string>();
   for (const owner of namesIn(paths.runs)) {
@@ -22,6 +25,7 @@ export function checkRuns(paths: StorePaths, { state, serverId }: CheckedState, 
       continue;
     }
     for (const name of namesIn(folder)) {
+      if (SPARE_NAME.test(name)) continue;
       const path = join(folder, name);
       const match = RUN_NAME.exec(name);
       const jid = Number(match?.[1] ?? -1);

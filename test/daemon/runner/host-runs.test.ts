@@ -1,12 +1,14 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { problem } from "../../../src/core/problem.ts";
 import { DriverRunner } from "../../../src/daemon/runner/driver.ts";
 import type { HostRunsOptions } from "../../../src/daemon/runner/host-runs.ts";
 import { LocalRunner } from "../../../src/daemon/runner/local.ts";
 import { readProcessStat } from "../../../src/daemon/runner/process-identity.ts";
+import type { RunRequest } from "../../../src/daemon/runner/runner.ts";
 import { exitCodeOf, RunnerTestBed, started } from "../../contract/runner-test-bed.ts";
+import { runFileOf, runLines, supervisorPidIn } from "../../support/run-file.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { openHostRunner } from "./host-runner-harness.ts";
 import { mountSmall } from "./small-file-system.ts";
@@ -26,6 +28,8 @@ describe("runs on this host", () => {
     },
     ...more,
   });
+
+  const ranTo = async (request: RunRequest): Promise<void> => void (await started(await bed.runner.start(request)).end);
 
   test("a work directory that is gone is not started, with the reason, and stays so", async () => {
     const runner = new LocalRunner(options({ workDirectory: join(bed.folder, "gone") }));
@@ -122,7 +126,7 @@ describe("runs on this host", () => {
   test("a run directory that was deleted under a run is lost with that reason", async () => {
     const { request, finish } = bed.endless();
     const outcome = started(await bed.runner.start(request));
-    const pid = Number.parseInt(readFileSync(join(bed.under.runDirectory(request), "pid"), "utf8"), 10);
+    const pid = supervisorPidIn(bed.under.runDirectory(request));
     rmSync(bed.under.runDirectory(request), { recursive: true });
     const gone = { kind: "lost", problem: { code: "run-directory-gone" } };
     expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({ ...gone, sessionEmpty: false });
@@ -131,24 +135,86 @@ describe("runs on this host", () => {
     await waitFor(() => readProcessStat(pid) === null);
   });
 
-  test("after a reboot a run directory without a claim is lost and not free to run again", async () => {
+  test("after a reboot a run directory that nobody has taken is lost and not free to run again", async () => {
     const request = { ...bed.request("echo ran"), hostBootId: "00000000-0000-0000-0000-000000000000" };
     const lost = { kind: "lost", problem: { code: "rebooted" }, sessionEmpty: true };
     expect(await bed.runner.attach(request, request.log)).toMatchObject(lost);
     mkdirSync(bed.under.runDirectory(request), { recursive: true });
-    writeFileSync(join(bed.under.runDirectory(request), "claim"), "");
+    writeFileSync(runFileOf(bed.under.runDirectory(request)), "\0".repeat(100));
     expect(await bed.runner.attach(request, request.log)).toMatchObject(lost);
   });
 
-  test("a claim whose supervisor died before it began is not started", async () => {
-    for (const files of [["claim"], ["claim", "pid"]]) {
+  test("a run whose supervisor died before its line was whole is not started", async () => {
+    for (const text of ["", "\n", "\nbegin 12 34 14900664-06c4-428a"]) {
       const request = bed.request("echo ran");
       mkdirSync(bed.under.runDirectory(request), { recursive: true });
-      for (const file of files) writeFileSync(join(bed.under.runDirectory(request), file), "");
+      writeFileSync(runFileOf(bed.under.runDirectory(request)), text);
       expect(await bed.runner.attach(request, request.log)).toEqual({ kind: "not-started" });
       expect((await bed.runner.start(request)).kind).not.toBe("started");
       expect(existsSync(request.log.stdout) && bed.stdout(request) !== "").toBe(false);
     }
+  });
+
+  test("directories of runs that have ended serve others, which know nothing of them", async () => {
+    const inodes = new Set<number>();
+    for (let round = 0; round < 5; round += 1) {
+      const request = bed.request(`exit ${round}`);
+      const outcome = started(await bed.runner.start(request));
+      const directory = bed.under.runDirectory(request);
+      inodes.add(statSync(runFileOf(directory)).ino);
+      expect(exitCodeOf(await outcome.end)).toBe(round);
+      expect(runLines(directory)).toEqual([expect.stringMatching(/^begin \d+ /), `exit ${round}`]);
+      expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({
+        kind: "exited",
+        exitCode: round,
+        startedAt: expect.closeTo(outcome.at, -3),
+      });
+      await bed.runner.release(request);
+      expect(existsSync(directory)).toBe(false);
+    }
+    expect(inodes.size).toBe(1);
+  });
+
+  test.each([
+    ["was withdrawn", async (request: RunRequest) => void (await bed.runner.attach(request, request.log))],
+    [
+      "was refused",
+      async (request: RunRequest) => void (await bed.runner.start({ ...request, log: { stdout: "/nowhere/o", stderr: "/nowhere/e" } })),
+    ],
+    ["was lost", (request: RunRequest) => ranTo({ ...request, program: { kind: "shell", text: "kill -9 $PPID" } })],
+    [
+      "has a file of its job",
+      (request: RunRequest) => ranTo({ ...request, program: { kind: "shell", text: `touch '${bed.under.runDirectory(request)}/x'` } }),
+    ],
+  ])("the directory of a run that %s serves no other", async (_what, become) => {
+    const request = bed.request("true");
+    await become(request);
+    const root = dirname(bed.under.runDirectory(request));
+    const spares = () => readdirSync(root).filter((name) => name.startsWith("spare."));
+    const before = spares();
+    await bed.runner.release(request);
+    expect([existsSync(bed.under.runDirectory(request)), spares()]).toEqual([false, before]);
+  });
+
+  test("a directory whose file somebody has replaced serves no other run, which begins all the same", async () => {
+    for (const spoil of ["rm run; ln -s /etc/passwd run", "rm run; mkfifo run", "ln run other", "rm run", "rm run; mkdir run"]) {
+      const first = bed.request("true");
+      await ranTo(first);
+      await bed.runner.release(first);
+      const root = dirname(bed.under.runDirectory(first));
+      for (const name of readdirSync(root).filter((one) => one.startsWith("spare.")))
+        Bun.spawnSync(["sh", "-c", spoil], { cwd: join(root, name) });
+      expect(exitCodeOf(await started(await bed.runner.start(bed.request("exit 3"))).end)).toBe(3);
+    }
+    expect(readFileSync("/etc/passwd", "latin1")).not.toBe("");
+  });
+
+  test("a run of a server of before, which had other files, is lost and not begun again", async () => {
+    const request = bed.request("echo ran");
+    mkdirSync(bed.under.runDirectory(request), { recursive: true });
+    writeFileSync(join(bed.under.runDirectory(request), "claim"), "");
+    expect(await bed.runner.attach(request, request.log)).toMatchObject({ kind: "lost", problem: { code: "supervisor-gone" } });
+    expect(existsSync(request.log.stdout)).toBe(false);
   });
 
   test("a run directory that cannot be read is a problem and not an exception", async () => {

@@ -2,18 +2,20 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import fc from "fast-check";
 import {
   createRunDirectory,
   listRunDirectories,
-  parsePidLine,
+  parseClaim,
+  parseExit,
   parseRunDirectoryName,
-  parseStatus,
+  readExitCode,
   readRunDirectory,
   runDirectoryName,
   withdrawRun,
 } from "../../../src/daemon/runner/run-directory.ts";
+import { runFileOf } from "../../support/run-file.ts";
 
 const BOOT = "14900664-06c4-428a-94fe-a00b5b56339a";
 
@@ -24,11 +26,12 @@ describe("a run directory", () => {
     folder = mkdtempSync(join(tmpdir(), "expjob-run-directory-"));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  const holding = (files: Readonly<Record<string, string>>) => {
+  /** A directory whose run file says this; `NAME` is its name. */
+  const holding = (text: string | null) => {
     count += 1;
     const directory = join(folder, `${count}.0.r`);
     mkdirSync(directory);
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+    if (text !== null) writeFileSync(runFileOf(directory), text.replaceAll("NAME", `${count}.0.r`));
     return directory;
   };
 
@@ -40,21 +43,30 @@ describe("a run directory", () => {
     }
   });
 
+  const BEGUN = `\nbegin 12 34 ${BOOT} NAME end\n`;
+
   test.each([
-    ["unclaimed", {}],
-    ["claimed", { claim: "" }],
-    ["claimed", { claim: "", pid: "" }],
-    ["claimed", { claim: "", pid: `12 34 ${BOOT} en` }],
-    ["withdrawn", { claim: "withdrawn end\n" }],
-    ["withdrawn", { claim: "", pid: "withdrawn end\n" }],
-    ["refused", { claim: "", status: "refused log end\n" }],
-    ["begun", { claim: "", pid: `12 34 ${BOOT} end\n` }],
-    ["begun", { claim: "", pid: `12 34 ${BOOT} end\n`, status: "" }],
-    ["begun", { claim: "", pid: `12 34 ${BOOT} end\n`, status: "1" }],
-    ["exited", { claim: "", pid: `12 34 ${BOOT} end\n`, status: "1 end\n" }],
-    ["exited", { claim: "", pid: "", status: "1 end\n" }],
-  ])("is %s with %p", (kind, files) => {
-    expect(readRunDirectory(holding(files)).kind).toBe(kind as "begun");
+    ["unclaimed", null],
+    ["unclaimed", ""],
+    ["unclaimed", "\n"],
+    ["unclaimed", BEGUN.trimEnd()],
+    ["unclaimed", `\nbegin 12 34 ${BOOT} 1.0.other end\n\nexit 0 1.0.other end\n`],
+    ["withdrawn", "\nwithdrawn NAME end\n"],
+    ["withdrawn", `\nbegin 12 34 ${BOOT} NAME\nwithdrawn NAME end\n`],
+    ["withdrawn", `\nwithdrawn NAME end\n${BEGUN}`],
+    ["refused", "\nrefused log NAME end\n"],
+    ["begun", BEGUN],
+    ["begun", `${BEGUN}\nwithdrawn NAME end\n`],
+    ["begun", `${BEGUN}\nrefused log NAME end\n`],
+    ["begun", `${BEGUN}\nexit 1 NAME end`],
+    ["begun", `${BEGUN}\nexit 1 1.0.other end\n`],
+    ["exited", `${BEGUN}\nexit 1 NAME end\n`],
+    ["exited", `${BEGUN}\nexit\nexit 1 NAME end\n`],
+    ["exited", "\nexit 1 NAME end\n"],
+    ["damaged", "\nwho knows NAME end\n"],
+    ["damaged", `garbage${BEGUN.trimStart()}`],
+  ])("is %s with %p", (kind, text) => {
+    expect(readRunDirectory(holding(text)).kind).toBe(kind as "begun");
   });
 
   test("is missing when it is not there", () => {
@@ -62,41 +74,54 @@ describe("a run directory", () => {
   });
 
   test("tells what is damaged", () => {
-    const directory = holding({ claim: "", pid: `12 34 ${BOOT} end\n`, status: "garbage\n" });
-    expect(readRunDirectory(directory)).toMatchObject({ kind: "begun", damage: join(directory, "status") });
+    const directory = holding(`${BEGUN}garbage\n`);
+    expect(readRunDirectory(directory)).toMatchObject({ kind: "begun", damage: runFileOf(directory) });
+    expect(readRunDirectory(holding(BEGUN))).toMatchObject({ kind: "begun", damage: null });
   });
 
   test.each([
-    ["a FIFO", (path: string) => spawnSync("mkfifo", [path])],
-    ["a folder", (path: string) => mkdirSync(path)],
-    ["a link to a status", (path: string) => symlinkSync(join(holding({ status: "0 end\n" }), "status"), path)],
-    ["a link into nowhere", (path: string) => symlinkSync("/nonexistent/x", path)],
-    ["a gigabyte", (path: string) => truncateSync(writeEmpty(path), 2 ** 30)],
-  ])("takes %s in the place of a status for damage, at once", (_what, make) => {
-    const directory = holding({ claim: "", pid: `12 34 ${BOOT} end\n` });
-    make(join(directory, "status"));
-    expect(readRunDirectory(directory).kind).toBe("begun");
+    ["a FIFO", "damaged", (path: string) => spawnSync("mkfifo", [path])],
+    ["a folder", "damaged", (path: string) => mkdirSync(path)],
+    ["a link to another", "damaged", (path: string) => symlinkSync(runFileOf(holding(BEGUN)), path)],
+    ["a link into nowhere", "damaged", (path: string) => symlinkSync("/nonexistent/x", path)],
+    ["a gigabyte of nothing", "unclaimed", (path: string) => truncateSync(writeEmpty(path), 2 ** 30)],
+  ])("with %s in the place of its file is %s, at once", (_what, kind, make) => {
+    const directory = holding(null);
+    make(runFileOf(directory));
+    expect(readRunDirectory(directory).kind).toBe(kind as "begun");
   });
 
-  test("status and pid count only as the supervisor writes them", () => {
+  test("lines count only as they were written, whole and for this run", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 255 }), (exitCode) =>
-        expect(parseStatus(`${exitCode} end\n`)).toEqual({ kind: "exited", exitCode }),
-      ),
+      fc.property(fc.integer({ min: 0, max: 255 }), (exitCode) => expect(parseExit(`exit ${exitCode} 1.0.r end`, "1.0.r")).toBe(exitCode)),
     );
-    const full = `4711 99 ${BOOT} end\n`;
-    expect(parsePidLine(full)).toEqual({ pid: 4711, startTime: 99, bootId: BOOT });
-    for (let cut = 0; cut < full.length; cut += 1) expect(parsePidLine(full.slice(0, cut))).toBeNull();
-    for (let cut = 0; cut < "137 end\n".length; cut += 1) expect(parseStatus("137 end\n".slice(0, cut))).toBeNull();
-    for (const text of ["0 99 x end\n", `0 99 ${BOOT} end\n`, `-1 99 ${BOOT} end\n`, ` ${full}`, full + full])
-      expect(parsePidLine(text)).toBeNull();
+    const [begun, exited] = [`begin 4711 99 ${BOOT} 1.0.r end`, "exit 137 1.0.r end"];
+    expect(parseClaim(begun, "1.0.r")).toEqual({ kind: "begun", identity: { pid: 4711, startTime: 99, bootId: BOOT } });
+    for (let cut = 0; cut < begun.length; cut += 1) expect(parseClaim(begun.slice(0, cut), "1.0.r")).toBeNull();
+    for (let cut = 0; cut < exited.length; cut += 1) expect(parseExit(exited.slice(0, cut), "1.0.r")).toBeNull();
+    for (const line of [begun, exited, "withdrawn 1.0.r end"])
+      expect([parseClaim(line, "1.0.x"), parseExit(line, "1.0.x")]).toEqual([null, null]);
+    for (const text of [
+      "begin 0 99 x 1.0.r end",
+      `begin 0 99 ${BOOT} 1.0.r end`,
+      `begin -1 99 ${BOOT} 1.0.r end`,
+      ` ${begun}`,
+      begun + begun,
+    ])
+      expect(parseClaim(text, "1.0.r")).toBeNull();
+    const directory = holding(null);
+    const whole = `\nexit 137 ${basename(directory)} end\n`;
+    for (let cut = 0; cut <= whole.length; cut += 1) {
+      writeFileSync(runFileOf(directory), whole.slice(0, cut));
+      expect(readExitCode(directory)).toBe(cut === whole.length ? 137 : null);
+    }
   });
 
   test("can be withdrawn until it has begun, again and again", () => {
     expect(withdrawRun(join(folder, "new", "1.0.r"))).toBe(true);
-    const claimed = holding({ claim: "" });
-    expect([withdrawRun(claimed), withdrawRun(claimed), readRunDirectory(claimed).kind]).toEqual([true, true, "withdrawn"]);
-    const begun = holding({ claim: "", pid: `12 34 ${BOOT} end\n` });
+    const cutShort = holding(`\nbegin 12 34 ${BOOT}`);
+    expect([withdrawRun(cutShort), withdrawRun(cutShort), readRunDirectory(cutShort).kind]).toEqual([true, true, "withdrawn"]);
+    const begun = holding(BEGUN);
     expect([withdrawRun(begun), readRunDirectory(begun).kind]).toEqual([false, "begun"]);
   });
 

@@ -6,6 +6,7 @@ import { isDead, readAllProcesses, readProcessStat } from "../../../src/daemon/r
 import type { AttachOutcome, RunEnd, RunRequest } from "../../../src/daemon/runner/runner.ts";
 import { RunnerTestBed, started } from "../../contract/runner-test-bed.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
+import { exitCodeIn, supervisorPidIn } from "../../support/run-file.ts";
 import { freePort, isAlive } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { mountSmall } from "./small-file-system.ts";
@@ -63,7 +64,8 @@ describe("a connection that dies", () => {
     onStage(async ({ under, runner, bed }) => {
       const request = { ...bed.request("true"), machine: `127.0.0.1:${await freePort("127.0.0.1")}` };
       expect(await runner.start(request)).toMatchObject({ kind: "not-started", problem: { code: "unreachable" } });
-      expect(under.sshd.sessionProcesses()).toEqual([]);
+      // Whoever looked whether it listens may still be going.
+      await waitFor(() => under.sshd.sessionProcesses().length === 0);
     }));
 
   test("in or after the start request leaves a run that ran once or never, and attach knows which", () =>
@@ -159,7 +161,7 @@ describe("a connection that dies", () => {
       expect(await runner.attach(run.request, run.request.log)).toMatchObject({ kind: "unreachable" });
       expect(await runner.stop(run.request, "TERM")).toMatchObject({ kind: "unreachable" });
       run.finish(33);
-      await waitFor(() => existsSync(join(under.runDirectory(run.request), "status")));
+      await waitFor(() => exitCodeIn(under.runDirectory(run.request)) !== null);
       await under.sshd.start();
       expect(await endOf(await attachAgain(runner, run.request))).toMatchObject({ kind: "exited", exitCode: 33 });
       expect(linesOf(run.request.log.stdout)).toEqual(["begun", ...Array.from({ length: 20_000 }, (_, index) => String(index + 1))]);
@@ -192,7 +194,7 @@ describe("the agent", () => {
       proxy.cut();
       expect((await ends).kind).toBe("disconnected");
       await waitFor(() => !areAlive(sessions));
-      const supervisor = Number.parseInt(readFileSync(join(under.runDirectory(one), "pid"), "utf8"), 10);
+      const supervisor = supervisorPidIn(under.runDirectory(one));
       expect(isAlive(supervisor)).toBe(true);
       run.finish(0);
       await waitFor(() => !isAlive(supervisor));
@@ -254,7 +256,7 @@ describe("a disk that is full here", () => {
       const attached = await attachAgain(runner, one);
       if (attached.kind !== "running") throw new Error(JSON.stringify(attached));
       run.finish(8);
-      await waitFor(() => existsSync(join(bed.under.runDirectory(one), "status")));
+      await waitFor(() => exitCodeIn(bed.under.runDirectory(one)) !== null);
       Bun.spawnSync(["mount", "-o", "remount,size=1m", folder]);
       expect(await attached.end).toMatchObject({ kind: "exited", exitCode: 8 });
       expect(readFileSync(one.log.stdout, "utf8") === whole).toBe(true);

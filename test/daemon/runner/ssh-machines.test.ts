@@ -72,7 +72,7 @@ describe("a login", () => {
         const request = bed.request(`pwd; ${names.map((name) => `echo "$${name}"`).join("; ")}`);
         expect(await ended(bed, request)).toBe(0);
         expect(bed.stdout(request).trim().split("\n")).toEqual([home, ...names.map((name) => `login-${name}`)]);
-        expect(readdirSync(bed.under.runDirectory(request)).sort()).toEqual(["claim", "err", "out", "pid", "status"]);
+        expect(readdirSync(bed.under.runDirectory(request)).sort()).toEqual(["err", "out", "run"]);
       });
     } finally {
       rmSync(home, { recursive: true, force: true });

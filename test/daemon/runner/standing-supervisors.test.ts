@@ -11,6 +11,7 @@ import {
   supervisorRequest,
 } from "../../../src/daemon/runner/supervisor.ts";
 import { RunnerTestBed, started } from "../../contract/runner-test-bed.ts";
+import { exitCodeIn, runFileOf, runLines, supervisorPidIn } from "../../support/run-file.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { openHostRunner } from "./host-runner-harness.ts";
 
@@ -76,13 +77,11 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
         const [start, end] = lines.slice(index * 2);
         expect(start).toMatch(new RegExp(`^${run.tag} started ${pid} \\d+ [0-9a-f-]{36}$`));
         expect(end).toBe(`${run.tag} ended ${ends[index]}`);
-        const file = (name: string): string => readFileSync(join(run.runDirectory, name), "utf8");
-        expect([file("claim"), file("pid"), file("status")]).toEqual([
-          "",
-          `${start?.slice(`${run.tag} started `.length)} end\n`,
-          `${ends[index]?.split(" ")[0]} end\n`,
+        expect(runLines(run.runDirectory)).toEqual([
+          `begin ${start?.slice(`${run.tag} started `.length)}`,
+          `exit ${ends[index]?.split(" ")[0]}`,
         ]);
-        for (const name of ["claim", "pid", "status"]) expect(statSync(join(run.runDirectory, name)).mode & 0o777).toBe(0o600);
+        expect(statSync(runFileOf(run.runDirectory)).mode & 0o777).toBe(0o600);
         expect(statSync(run.stdout).mode & 0o777).toBe(0o640);
       }
       expect([output(runs[0] ?? request("")), readFileSync(runs[0]?.stderr ?? "", "utf8")]).toEqual(["one\n", "err\n"]);
@@ -119,7 +118,7 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
       const text = supervisorRequest(run);
       for (let length = 1; length < text.trimEnd().length; length += 17) {
         expect((await said(text.slice(0, length))).lines).toEqual([]);
-        expect([existsSync(join(run.runDirectory, "claim")), existsSync(join(folder, "ran"))]).toEqual([false, false]);
+        expect([existsSync(runFileOf(run.runDirectory)), existsSync(join(folder, "ran"))]).toEqual([false, false]);
       }
       expect((await said(text)).lines).toHaveLength(2);
       expect(existsSync(join(folder, "ran"))).toBe(true);
@@ -177,7 +176,7 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
         // Neither the pid nor the first word of the shell's complaints is of interest.
         const left = (run: SupervisorRequest) => ({
           text,
-          status: readFileSync(join(run.runDirectory, "status"), "utf8"),
+          exitCode: exitCodeIn(run.runDirectory),
           stdout: withoutNumbers(output(run)).split("\n").toSorted(),
           stderr: readFileSync(run.stderr, "utf8").replace(/^.*?: (line )?1: (eval: )?/gm, ""),
         });
@@ -205,10 +204,9 @@ describe("runs that share a supervisor", () => {
   });
   afterAll(() => bed.close());
 
-  const pidLine = (directory: string): string => readFileSync(join(directory, "pid"), "utf8");
   const startAs = async (jid: number, text: string) => {
     const request = { ...bed.request(text, { environment: { EXPJOB_JID: String(jid) } }), jid };
-    return { request, outcome: started(await bed.runner.start(request)), pid: pidLine(bed.under.runDirectory(request)) };
+    return { request, outcome: started(await bed.runner.start(request)), pid: supervisorPidIn(bed.under.runDirectory(request)) };
   };
 
   test("what a job left behind is no part of the next, which is stopped without it", async () => {
@@ -244,15 +242,14 @@ describe("runs that share a supervisor", () => {
   test("one that is killed while it has no run costs the next run nothing", async () => {
     const first = await startAs(1009, "true");
     await first.outcome.end;
-    const pid = Number.parseInt(first.pid, 10);
-    process.kill(pid, "SIGKILL");
-    await waitFor(() => readProcessStat(pid) === null);
+    process.kill(first.pid, "SIGKILL");
+    await waitFor(() => readProcessStat(first.pid) === null);
     const second = await startAs(1010, "echo fine");
     expect(second.pid).not.toBe(first.pid);
     expect(await second.outcome.end).toMatchObject({ kind: "exited", exitCode: 0 });
   });
 
-  test("a status that was written while its supervisor has gone on to another run counts", async () => {
+  test("an exit that was written while its supervisor has gone on to another run counts", async () => {
     const first = await startAs(1006, "exit 5");
     await first.outcome.end;
     const second = await startAs(1007, "sleep 600");

@@ -1,9 +1,27 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readAllProcesses, readProcessFile } from "../../../src/daemon/runner/process-identity.ts";
+import { withdrawRun } from "../../../src/daemon/runner/run-directory.ts";
 import type { Program } from "../../../src/daemon/runner/runner.ts";
 import { SupervisorExit, supervisorArguments, supervisorEnvironment } from "../../../src/daemon/runner/supervisor.ts";
+import { exitCodeIn, runFileOf, runLines, supervisorPidIn } from "../../support/run-file.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { mountSmall } from "./small-file-system.ts";
 
@@ -55,8 +73,7 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
         stderr: "ignore",
       });
       children.push(child);
-      const file = (name: string) => (existsSync(join(runDirectory, name)) ? readFileSync(join(runDirectory, name), "utf8") : null);
-      return { ...start, child, file, said: () => new Response(child.stdout).text() };
+      return { ...start, child, lines: () => runLines(runDirectory), said: () => new Response(child.stdout).text() };
     }
 
     test("claims, says who it is, runs the job and leaves its exit code", async () => {
@@ -64,11 +81,11 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
       expect(await run.child.exited).toBe(SupervisorExit.ended);
       const said = await run.said();
       expect(said).toMatch(/^started \d+ \d+ [0-9a-f-]{36}\n$/);
-      expect(run.file("pid")).toBe(said.replace(/^started (.*)\n$/, "$1 end\n"));
       expect(said.split(" ")[1]).toBe(String(run.child.pid));
-      expect([run.file("claim"), run.file("status")]).toEqual(["", "3 end\n"]);
+      expect(run.lines()).toEqual([said.trim().replace(/^started/, "begin"), "exit 3"]);
+      expect(readdirSync(run.runDirectory)).toEqual(["run"]);
       expect([readFileSync(run.stdout, "utf8"), readFileSync(run.stderr, "utf8")]).toEqual(["out\n", "err\n"]);
-      for (const name of ["claim", "pid", "status"]) expect(statSync(join(run.runDirectory, name)).mode & 0o777).toBe(0o600);
+      expect(statSync(runFileOf(run.runDirectory)).mode & 0o777).toBe(0o600);
       expect(statSync(run.stdout).mode & 0o777).toBe(0o640);
     });
 
@@ -76,10 +93,10 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
       const run = supervise("echo ready; sleep 600");
       expect(await run.said()).toStartWith("started ");
       await waitFor(() => readFileSync(run.stdout, "utf8") === "ready\n");
-      expect(run.file("status")).toBeNull();
+      expect(exitCodeIn(run.runDirectory)).toBeNull();
       process.kill(-run.child.pid, "SIGTERM");
       await run.child.exited;
-      expect(run.file("status")).toBe("143 end\n");
+      expect(exitCodeIn(run.runDirectory)).toBe(143);
     });
 
     test.each([
@@ -92,7 +109,7 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
     ])("%s ends with %d", async (text, exitCode) => {
       const run = supervise(text);
       await run.child.exited;
-      expect(run.file("status")).toBe(`${exitCode} end\n`);
+      expect(exitCodeIn(run.runDirectory)).toBe(exitCode);
     });
 
     test("gives the job a fresh shell without a trace of its own", async () => {
@@ -119,19 +136,51 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
     test("does not run what somebody else has claimed, and touches nothing", async () => {
       const first = supervise("echo first");
       await first.child.exited;
-      const before = first.file("pid");
+      const before = first.lines();
       const second = supervise("echo second", { runDirectory: first.runDirectory });
       expect([await second.child.exited, await second.said()]).toEqual([SupervisorExit.alreadyClaimed, "claimed\n"]);
-      expect([first.file("pid"), first.file("status"), existsSync(second.stdout)]).toEqual([before, "0 end\n", false]);
+      expect([first.lines(), existsSync(second.stdout)]).toEqual([before, false]);
     });
 
-    test("does not run what the recovery withdrew after the claim", async () => {
-      const runDirectory = join(folder, "withdrawn");
+    test("of many that are given the same run, one does it", async () => {
+      const runDirectory = join(folder, "contested");
       mkdirSync(runDirectory);
-      writeFileSync(join(runDirectory, "pid"), "withdrawn end\n");
+      const ledger = join(folder, "contested.ledger");
+      const runs = Array.from({ length: 12 }, () => supervise(`echo ran >>'${ledger}'`, { runDirectory }));
+      const exits = await Promise.all(runs.map((run) => run.child.exited));
+      expect(exits.toSorted((a, b) => a - b)).toEqual([SupervisorExit.ended, ...Array(11).fill(SupervisorExit.alreadyClaimed)]);
+      expect(readFileSync(ledger, "utf8")).toBe("ran\n");
+      expect(supervisorPidIn(runDirectory)).toBe(runs[exits.indexOf(SupervisorExit.ended)]?.child.pid ?? 0);
+    });
+
+    test("does not run what the recovery has withdrawn, and runs what was said of another run", async () => {
+      const runDirectory = join(folder, "1.0.withdrawn");
+      mkdirSync(runDirectory);
+      writeFileSync(runFileOf(runDirectory), "\nbegin 1 2 cut sho\nwithdrawn 1.0.withdrawn end\n");
       const run = supervise("echo ran", { runDirectory });
-      expect([await run.child.exited, await run.said()]).toEqual([SupervisorExit.refused, "refused pid\n"]);
-      expect([readFileSync(run.stdout, "utf8"), run.file("status"), run.file("pid")]).toEqual(["", null, "withdrawn end\n"]);
+      expect([await run.child.exited, await run.said(), existsSync(run.stdout)]).toEqual([
+        SupervisorExit.alreadyClaimed,
+        "claimed\n",
+        false,
+      ]);
+      writeFileSync(runFileOf(runDirectory), "\nwithdrawn 1.0.before end\n\nexit 0 1.0.before end\n");
+      const other = supervise("echo ran", { runDirectory });
+      expect([await other.child.exited, readFileSync(other.stdout, "utf8")]).toEqual([SupervisorExit.ended, "ran\n"]);
+      expect(exitCodeIn(runDirectory)).toBe(0);
+    });
+
+    test("does not run what the recovery withdraws while it opens the logs", async () => {
+      const runDirectory = join(folder, "1.0.late");
+      const stdout = join(folder, "late.fifo");
+      mkdirSync(runDirectory);
+      Bun.spawnSync(["mkfifo", stdout]);
+      const run = supervise(`touch '${join(folder, "late.ran")}'`, { runDirectory, stdout });
+      // It waits for a reader of its log, past its first look at the run.
+      await waitFor(() => isOpening(run.child.pid, stdout));
+      expect(withdrawRun(runDirectory)).toBe(true);
+      closeSync(openSync(stdout, constants.O_RDONLY | constants.O_NONBLOCK));
+      expect([await run.child.exited, await run.said()]).toEqual([SupervisorExit.alreadyClaimed, "claimed\n"]);
+      expect([existsSync(join(folder, "late.ran")), run.lines()[0]]).toEqual([false, "withdrawn"]);
     });
 
     test.each([
@@ -140,7 +189,7 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
     ])("refuses when the %s is missing, and the job is never begun", async (what, given) => {
       const run = supervise(`touch '${join(folder, "ran")}'`, given);
       expect([await run.child.exited, await run.said()]).toEqual([SupervisorExit.refused, `refused ${what}\n`]);
-      expect([run.file("pid"), run.file("status"), existsSync(join(folder, "ran"))]).toEqual([null, `refused ${what} end\n`, false]);
+      expect([run.lines(), existsSync(join(folder, "ran"))]).toEqual([[`refused ${what}`], false]);
     });
 
     test("refuses a run directory that is not there, without a claim", async () => {
@@ -152,7 +201,7 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
       const run = supervise("echo $$; kill -TERM $PPID; kill -INT $PPID; kill -HUP $PPID; kill -USR1 $PPID; sleep 0.05; exit 4");
       await run.child.stdout.cancel();
       expect(await run.child.exited).toBe(SupervisorExit.ended);
-      expect(run.file("status")).toBe("4 end\n");
+      expect(exitCodeIn(run.runDirectory)).toBe(4);
     });
 
     const small = mountSmall();
@@ -163,14 +212,32 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
         const runDirectory = join(small.folder, "run");
         mkdirSync(runDirectory);
         const ballast = join(small.folder, "ballast");
-        const run = supervise(`head -c 1000000 /dev/zero >'${ballast}'; exit 6`, { runDirectory });
-        await waitFor(() => run.file("status") === "");
+        // Up to the end of its block the file would have room on a full disk too.
+        const fill = `yes '' | head -c $((4096 - $(wc -c <'${runFileOf(runDirectory)}'))) >>'${runFileOf(runDirectory)}'`;
+        const run = supervise(`${fill}; head -c 1000000 /dev/zero >'${ballast}'; exit 6`, { runDirectory });
+        await waitFor(() => isFull(small.folder) && sleeps(run.child.pid));
+        expect(exitCodeIn(runDirectory)).toBeNull();
         unlinkSync(ballast);
         expect(await run.child.exited).toBe(SupervisorExit.ended);
-        expect(run.file("status")).toBe("6 end\n");
+        expect(exitCodeIn(runDirectory)).toBe(6);
       },
       15_000,
     );
     afterAll(() => small?.close());
   });
+}
+
+function isFull(folder: string): boolean {
+  return statfsSync(folder).bavail === 0;
+}
+
+/** Does the process wait in the kernel for the other end of a FIFO? Some kernels tell nobody where a process waits. */
+function isOpening(pid: number, path: string): boolean {
+  const where = readFileSync(`/proc/${pid}/wchan`, "latin1");
+  return existsSync(path) && /wait_for_partner|fifo_open|^0$/.test(where);
+}
+
+/** Is there a `sleep` in the session? */
+function sleeps(session: number): boolean {
+  return readAllProcesses().some((one) => one.session === session && readProcessFile(one.pid, "cmdline")?.startsWith("sleep\0") === true);
 }
