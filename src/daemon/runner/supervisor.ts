@@ -69,8 +69,7 @@ export const SupervisorExit = {
 export const SUPERVISOR_NAME = "expjob";
 
 /*
- * Why so: `true` carries redirections because a failing one on the special builtin `:` ends the shell.
- * Descriptors 3 and 4 are opened around the whole body, so that an unopenable log is told apart from a
+ * Why so: descriptors 3 and 4 are opened around the whole body, so that an unopenable log is told apart from a
  * job that fails. Caught signals (not ignored ones) are back at their defaults in the job; PIPE is caught
  * because the starter may be dead. The job is never put in the background: `&` would ignore INT. A subshell,
  * because the supervisor's own standard error must stay where the shell's "Killed" does no harm; a fresh
@@ -110,7 +109,8 @@ expjob_job() {
   case $EXPJOB_SUPERVISOR_CORE_DUMPS in ?*) ulimit -Sc "$EXPJOB_SUPERVISOR_CORE_DUMPS" ;; esac
   cd "$2"
   unset OLDPWD EXPJOB_SUPERVISOR_UMASK EXPJOB_SUPERVISOR_OPEN_FILES EXPJOB_SUPERVISOR_CORE_DUMPS EXPJOB_SUPERVISOR_REFUSED \\
-    EXPJOB_SUPERVISOR_STAT EXPJOB_SUPERVISOR_BOOT EXPJOB_SUPERVISOR_IDENTITY EXPJOB_SUPERVISOR_TAG EXPJOB_SUPERVISOR_OWN_UMASK EXPJOB_SUPERVISOR_RUN EXPJOB_SUPERVISOR_CLAIM EXPJOB_SUPERVISOR_STATUS
+    EXPJOB_SUPERVISOR_STAT EXPJOB_SUPERVISOR_BOOT EXPJOB_SUPERVISOR_IDENTITY EXPJOB_SUPERVISOR_TAG EXPJOB_SUPERVISOR_OWN_UMASK \\
+    EXPJOB_SUPERVISOR_RUN EXPJOB_SUPERVISOR_CLAIM EXPJOB_SUPERVISOR_STATUS
   expjob_environment
   case $5 in
     words) shift 5; exec "$@" ;;
