@@ -70,7 +70,7 @@ async function round(wanted: number, chance: () => number): Promise<number> {
     disk.shutDown();
     await daemon.kill();
     await endAll(daemon.folder);
-    disk.remount();
+    await disk.remount();
     newBoot(bootFile);
     await daemon.start();
   }
@@ -101,8 +101,8 @@ class CutDisk implements AsyncDisposable {
 
   constructor() {
     mkdirSync(this.mountPoint);
-    must("truncate", "-s", "64M", this.#image);
-    must("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", this.#image);
+    output("truncate", "-s", "64M", this.#image);
+    output("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", this.#image);
     this.#mount();
   }
 
@@ -119,13 +119,15 @@ class CutDisk implements AsyncDisposable {
     }
   }
 
-  remount(): void {
-    must("umount", this.mountPoint);
+  /** The namespaces of those who were just killed have the old mount until they are gone too: mounted earlier, it would be shut down still. */
+  async remount(): Promise<void> {
+    output("umount", this.mountPoint);
+    await waitFor(() => output("losetup", "--associated", this.#image) === "", { what: () => "the end of the old mount", everyMs: 2 });
     this.#mount();
   }
 
   #mount(): void {
-    must("mount", "-o", "loop", this.#image, this.mountPoint);
+    output("mount", "-o", "loop", this.#image, this.mountPoint);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -156,15 +158,19 @@ function newBoot(file: string): void {
   writeFileSync(file, `${crypto.randomUUID()}\n`);
 }
 
-function must(...command: readonly string[]): void {
-  const { exitCode, stderr } = Bun.spawnSync([...command], { env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` } });
+function output(...command: readonly string[]): string {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...command], {
+    env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` },
+  });
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
+  return stdout.toString();
 }
 
 function whatIsMissing(): string | null {
   if (process.getuid?.() !== 0) return "it needs root";
   const path = `${process.env["PATH"]}:/usr/sbin:/sbin`;
-  for (const tool of ["mkfs.ext4", "mount", "umount", "unshare"]) if (Bun.which(tool, { PATH: path }) === null) return `it needs ${tool}`;
+  for (const tool of ["mkfs.ext4", "mount", "umount", "losetup", "unshare"])
+    if (Bun.which(tool, { PATH: path }) === null) return `it needs ${tool}`;
   const probe = Bun.spawnSync(["sh", "-c", "losetup -f >/dev/null && unshare -m --propagation private true"], { env: { PATH: path } });
   return probe.exitCode === 0 ? null : `no loop devices or mount namespaces: ${probe.stderr.toString().trim()}`;
 }
