@@ -305,12 +305,12 @@ export class Daemon {
   private async removeLeftovers(): Promise<void> {
     try {
       const { runs, strangers } = listRunDirectories(this.runRoot);
-      for (const name of strangers.filter(isLeftSpare)) await removeRunDirectory(join(this.runRoot, name));
       const past = await this.book.get(runs.map((run) => run.jid));
       for (const run of runs) {
         if (this.stopped) return;
         if (isLeftover(this.engine.state, run, past.get(run.jid))) await removeRunDirectory(join(this.runRoot, runDirectoryName(run)));
       }
+      for (const name of strangers.filter(isLeftSpare)) await removeRunDirectory(join(this.runRoot, name));
     } catch (error) {
       this.options.log.warn(`run directories of ended jobs were not removed: ${faultOf(error)}`);
     }

@@ -292,7 +292,7 @@ export class Runs {
       this.logsCut.add(run.runId);
       this.options.log.warn(`the log of job ${job.jid} is not whole, what is left stays in its run directory: ${describe(logProblem)}`);
     }
-    // The status is written last, but what of the output was in memory only went with the power.
+    // The exit code is written last, but what of the output was in memory only went with the power.
     const cutOff = (found: readonly string[]) =>
       rebootedSince === true && found.length === 0 ? problem("log-end-lost", { machine: run.machine }) : null;
     const lines = exitCode === 0 ? await scanResultsLines(run.log) : { prefixes: [], invalid: [] };

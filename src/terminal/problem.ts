@@ -112,11 +112,11 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
     hint: "What it left on the machine is still there: see its log for what is missing, and fetch that by hand.",
   }),
   "supervisor-gone": (data) => ({
-    message: `What watched over the run is gone${on(data)}, and left no status${detail(data)}. Most likely it was killed.`,
+    message: `What watched over the run is gone${on(data)}, and left no exit code${detail(data)}. Most likely it was killed.`,
     hint: "See its log for how far it came; end it with `j job rm JID`. Where KillUserProcesses is set, `loginctl enable-linger` keeps jobs.",
   }),
   "run-directory-gone": (data) => ({
-    message: `The run directory ${quoted(data, "path", "of the job")} is gone${on(data)}: its status is lost.`,
+    message: `The run directory ${quoted(data, "path", "of the job")} is gone${on(data)}, and with it the exit code.`,
     hint: "See its log for how far it came; end it with `j job rm JID`.",
   }),
   // jobs from elsewhere

@@ -1,6 +1,6 @@
 /** The part of the runner battery that needs a runner which executes: what jobs get, leave behind and survive. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isDead, readAllProcesses, readProcessStat } from "../../src/daemon/runner/process-identity.ts";
 import type { RunRequest } from "../../src/daemon/runner/runner.ts";
@@ -221,6 +221,49 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
         writeFileSync(runFile(request), `${begun}\n${damaged}`);
         expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({ kind: "lost", sessionEmpty: true });
       }
+    });
+
+    test("an exit counts, whoever came too late behind it", async () => {
+      const { request, finish } = bed.endless();
+      const outcome = started(await bed.runner.start(request));
+      finish(6);
+      await outcome.end;
+      const name = basename(bed.under.runDirectory(request));
+      appendFileSync(runFile(request), `\nwithdrawn ${name} end\n\nrefused log ${name} end\n`);
+      expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({ kind: "exited", exitCode: 6 });
+    });
+
+    test("a run whose job has removed its run file is not begun again", async () => {
+      const { request, finish } = bed.endless("echo ready");
+      const outcome = started(await bed.runner.start(request));
+      await waitFor(() => bed.stdout(request) === "ready\n");
+      rmSync(runFile(request));
+      expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({ kind: "lost", sessionEmpty: false });
+      finish(0);
+      await outcome.end;
+    }, 20_000);
+
+    test.each([
+      ["a FIFO", (path: string) => void Bun.spawnSync(["mkfifo", path])],
+      ["a folder", (path: string) => mkdirSync(path)],
+      ["a link into nowhere", (path: string) => symlinkSync(`${path}.target`, path)],
+      ["a link to an endless file", (path: string) => symlinkSync("/dev/zero", path)],
+      ["ten megabytes of nothing", (path: string) => writeFileSync(path, Buffer.alloc(10_000_000))],
+      ["ten megabytes of empty lines", (path: string) => writeFileSync(path, Buffer.alloc(10_000_000, "\n"))],
+    ])("a run with %s in the place of its run file is lost at once, and not begun again", async (_what, make) => {
+      const { request, finish } = bed.endless();
+      const outcome = started(await bed.runner.start(request));
+      finish(0);
+      await outcome.end;
+      rmSync(runFile(request));
+      make(runFile(request));
+      const began = performance.now();
+      expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({
+        kind: "lost",
+        problem: { code: "supervisor-gone" },
+      });
+      expect(performance.now() - began).toBeLessThan(4_000);
+      expect(existsSync(`${runFile(request)}.target`)).toBe(false);
     });
 
     test("a run goes on when the program that started it is killed with its process group, and is taken up with its true end", async () => {

@@ -149,7 +149,7 @@ async function impostor({ daemon, namespace, runs, killServer }: Lab, kind: (typ
   // Whoever would be signaled by mistake is signaled by now: the machine is given to the next job only afterwards.
   expect((await daemon.ended(await daemon.add("lab", "exit 0"))).status).toBe("done");
   const lives = namespace.run(`kill -0 ${pid} 2>/dev/null && echo alive || true`) === "alive";
-  const isSaid = isStopped || (found.error ?? "").includes(kind.startsWith("another boot") ? "rebooted" : "left no status");
+  const isSaid = isStopped || (found.error ?? "").includes(kind.startsWith("another boot") ? "rebooted" : "left no exit code");
   namespace.run(`pkill -KILL -s ${pid}; true`);
   if (!lives || !isSaid) console.log(`${kind}: job ${jid}: ${lives ? "alive" : "the process was killed"}, ${found.status}: ${found.error}`);
   return lives && isSaid ? 0 : 1;

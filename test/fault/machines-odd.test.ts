@@ -142,7 +142,7 @@ test.skipIf(withoutSshd)(
       // As systemd-logind does with KillUserProcesses=yes, after the last connection.
       for (const pid of markedProcesses(machines.folder)) process.kill(pid, "SIGKILL");
       const job = await daemon.untilStatus(jid, "unknown");
-      expect(job.error).toContain("left no status");
+      expect(job.error).toContain("left no exit code");
       expect((await daemon.ok("job", "show", String(jid))).replaceAll(/\s+/g, " ")).toContain("KillUserProcesses");
       expect(daemon.output(job)).toBe("begun\n");
       // Nothing of it runs any more, which is proven: the machine is free.

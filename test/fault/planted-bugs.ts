@@ -166,8 +166,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: "gives the directory of a withdrawn run to another, where a late start may wait",
     breaks: "S2",
     file: "src/daemon/runner/host-runs.ts",
-    text: "await (this.#told.delete(directory) ? this.#spares.keep(directory) : removeRunDirectory(directory));",
-    instead: "await (this.#told.delete(directory) || true ? this.#spares.keep(directory) : removeRunDirectory(directory));",
+    text: 'this.#used.get(directory) === "ended" ?',
+    instead: 'this.#used.get(directory) !== "" ?',
     caughtBy: { file: "test/daemon/runner/host-runs.test.ts", test: "the directory of a run that was withdrawn serves no other" },
   },
   {

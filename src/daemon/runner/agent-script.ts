@@ -19,18 +19,22 @@
  *               and, when that is `started …`, the end as with watch
  *   watch    -> when the supervisor is gone:
  *            `data <tag> out|err <base64…>` for each log that holds something, if both are small, then
- *            `end <tag> <bytes of out|-> <bytes of err|-> <1: small|0> |<last line>`
+ *            `end <tag> <bytes of out|-> <bytes of err|-> <1: small|0> |<exit line>`
  *   inspect  -> `state <tag> <now> <boot id> <supervisor alive: 1|0> <processes of its session, 0 while it is alive>
- *               <mtime of the directory|-> <mtime of its run file|-> |<first line>|<last line>|<base line>`
+ *               <mtime of the directory|-> <mtime of its run file|-> |<first line>|<exit line>|<base line>`
  *   withdraw -> `withdrawn <tag> <word> |<the system's message>`; the word is `yes`: nobody began it or ever will,
- *            `no`: a supervisor has it, `gone`: one has it, but its directory is no more, `failed`: the directory cannot be written
+ *            `no`: a supervisor has it, `gone`: one has it, but its directory is no more, `damaged`: its file is none of ours,
+ *            `failed`: the directory cannot be written
  *   signal   TERM|KILL|0 -> `signaled <tag> <processes>`; `0` only counts them
  *   release  -> `released <tag> yes|no`
  *   probe    -> `probed <tag> ok|unwritable |<the system's message>`
  *
- * First and last line are those of the run file that name the run; the base line comes only when its file is exactly that line.
+ * The first line is that of the run file that names the run, the exit line the last that does and is an exit; both are empty when that
+ * is no plain file, or too long to be one of ours. The base line comes only when its file is exactly that line.
  * At the end of its input it ends what it forked; supervisors are in sessions of their own and go on.
  */
+
+import { RUN_FILE_BYTES_MAX } from "./run-directory.ts";
 
 /** Logs up to this size, bytes, come with the end of the run. In base64 with its tag, a line stays below PIPE_BUF, so no other cuts it. */
 export const INLINE_LOG_BYTES_MAX = 2_880;
@@ -74,12 +78,17 @@ expjob_stat_of() {
   { IFS= read -r expjob_text <"/proc/$1/stat"; } 2>/dev/null || return 1
   expjob_stat_fields \${expjob_text##*') '}
 }
-# The first and the last line of the run file that name the run.
+# The first line of the run file that names the run, and the last of those that are an exit. false: it is none of ours.
 expjob_read_run() {
-  expjob_first= expjob_last= expjob_name=\${expjob_directory##*/}
-  [ -s "$expjob_directory/run" ] || return 0
+  expjob_first= expjob_exit= expjob_name=\${expjob_directory##*/}
+  if [ -L "$expjob_directory/run" ]; then return 1; fi
+  [ -e "$expjob_directory/run" ] || return 0
+  [ -f "$expjob_directory/run" ] || return 1
+  # Byte by byte as some shells read, a long one would hold up all runs.
+  [ "$(stat -c %s "$expjob_directory/run")" -le ${RUN_FILE_BYTES_MAX} ] || return 1
   while IFS= read -r expjob_line; do
-    case $expjob_line in *" $expjob_name end") expjob_first=\${expjob_first:-$expjob_line} expjob_last=$expjob_line ;; esac
+    case $expjob_line in *" $expjob_name end") expjob_first=\${expjob_first:-$expjob_line} ;; *) continue ;; esac
+    case $expjob_line in "exit "*) expjob_exit=$expjob_line ;; esac
   done <"$expjob_directory/run"
 }
 expjob_begin_fields() {
@@ -171,15 +180,19 @@ expjob_withdraw() {
   expjob_message= expjob_answer=failed
   if [ ! -d "$expjob_directory" ] && expjob_find_supervisor; then echo "withdrawn $expjob_tag gone"; return; fi
   expjob_message=$(LC_ALL=C mkdir -p "$expjob_directory" 2>&1)
-  expjob_read_run
-  # What is no file of ours could hold us up.
-  if [ -z "$expjob_first" ] && { [ -f "$expjob_directory/run" ] || [ ! -e "$expjob_directory/run" ]; }; then
-    echo "
+  if ! expjob_read_run; then echo "withdrawn $expjob_tag damaged |"; return; fi
+  [ -n "$expjob_first" ] || echo "
 withdrawn $expjob_name end" >>"$expjob_directory/run"
-  fi
   # Of two that wrote at the same time, who was first?
   expjob_read_run
-  case $expjob_first in "withdrawn $expjob_name end" | "refused "*) expjob_answer=yes ;; ?*) expjob_answer=no ;; esac
+  case $expjob_first in
+    "withdrawn $expjob_name end")
+      # One that is in it will see that it came too late, unless its job has removed what it wrote.
+      expjob_answer=yes
+      if expjob_find_supervisor && sleep 0.1 && expjob_find_supervisor; then expjob_answer=no; fi ;;
+    "refused "*) expjob_answer=yes ;;
+    ?*) expjob_answer=no ;;
+  esac
   # Of servers before the run file was: whoever began it cannot be told any more.
   [ ! -e "$expjob_directory/claim" ] || expjob_answer=no
   echo "withdrawn $expjob_tag $expjob_answer |$expjob_message"
@@ -200,7 +213,7 @@ expjob_report_end() {
       fi ;;
   esac
   expjob_read_run
-  echo "end $expjob_tag $expjob_out $expjob_err $expjob_small |$expjob_last"
+  echo "end $expjob_tag $expjob_out $expjob_err $expjob_small |$expjob_exit"
 }
 expjob_refuse() {
   echo "begun $expjob_tag refused directory |$expjob_message"
@@ -255,7 +268,7 @@ expjob_inspect() {
   expjob_mtime_of "$expjob_directory/run"
   expjob_words="$expjob_now $expjob_boot_now $expjob_alive $expjob_count $expjob_begun $expjob_mtime"
   expjob_line_of "$expjob_directory/base"
-  echo "state $expjob_tag $expjob_words |$expjob_first|$expjob_last|$expjob_line"
+  echo "state $expjob_tag $expjob_words |$expjob_first|$expjob_exit|$expjob_line"
 }
 # A program writes, not the shell, which may only say "I/O error" of a full disk.
 expjob_probe() {

@@ -41,8 +41,8 @@ export interface AgentEnd {
   readonly outBytes: number | null;
   readonly errBytes: number | null;
   readonly inline: InlineLogs | null;
-  /** The last line of the run file that names the run; empty when there is none. */
-  readonly lastLine: string;
+  /** Of the run file; empty when there is none. */
+  readonly exitLine: string;
 }
 
 /** A run directory as the agent saw it. Lines are empty when there are none; times are seconds of the machine's clock. */
@@ -56,9 +56,9 @@ export interface Inspection {
   readonly begunAt: number | null;
   /** When the run file was last changed. */
   readonly changedAt: number | null;
-  /** Of the run file: the first and the last line that name the run. */
+  /** Of the run file: who has the run, and how it ended. */
   readonly firstLine: string;
-  readonly lastLine: string;
+  readonly exitLine: string;
   readonly base: LogBase;
 }
 
@@ -88,12 +88,12 @@ export function readBegun({ words, lines }: AgentWords): AgentBegun {
 export function readEnd({ words, lines }: AgentWords, data: { readonly out: string; readonly err: string }): AgentEnd {
   const [out = "", err = "", small = ""] = words;
   const inline = small === "1" ? { out: Buffer.from(data.out, "base64"), err: Buffer.from(data.err, "base64") } : null;
-  return { outBytes: numberOf(out), errBytes: numberOf(err), inline, lastLine: lines[0] ?? "" };
+  return { outBytes: numberOf(out), errBytes: numberOf(err), inline, exitLine: lines[0] ?? "" };
 }
 
 export function readInspection({ words, lines }: AgentWords): Inspection {
   const [now = "", bootId = "", alive = "", processes = "", begun = "", changed = ""] = words;
-  const [firstLine = "", lastLine = "", baseLine = ""] = lines;
+  const [firstLine = "", exitLine = "", baseLine = ""] = lines;
   return {
     now: numberOf(now) ?? 0,
     bootId: fileName(bootId),
@@ -102,7 +102,7 @@ export function readInspection({ words, lines }: AgentWords): Inspection {
     begunAt: numberOf(begun),
     changedAt: numberOf(changed),
     firstLine,
-    lastLine,
+    exitLine,
     base: readBase(baseLine),
   };
 }

@@ -25,7 +25,7 @@ export class AttachedRuns {
   readonly #runs = new Set<AttachedRun>();
   #timer: NodeJS.Timeout | null = null;
 
-  /** Resolves when the supervisor is gone, or elsewhere. A status alone proves nothing: the job can write one too. */
+  /** Resolves when the supervisor is gone, or elsewhere. An exit code alone proves nothing: the job can write one too. */
   async over(directory: string, supervisor: ProcessIdentity): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const run: AttachedRun = {

@@ -42,7 +42,7 @@ export interface HostRunsOptions {
 const SESSION_GRACE_MS = 1_000;
 const SESSION_CHECK_MS = 50;
 /** How often attach looks again at a directory that changes under it. */
-const ATTACH_LOOKS_MAX = 100;
+const ATTACH_LOOKS_MAX = 80;
 /** Command and environment of a run for a standing supervisor, bytes; the system refuses what is too large for it, and says so, of a supervisor for one run. */
 const STANDING_BYTES_MAX = 65_536;
 
@@ -61,8 +61,8 @@ export class HostRuns {
   readonly #logFolders = new LogFolders();
   readonly #standing: StandingSupervisors;
   readonly #spares = new SpareRunDirectories();
-  /** Directories of runs of which their supervisor has told the end: nobody else was ever told of them. */
-  readonly #told = new Set<string>();
+  /** What was done with a run directory here: begun once, ended by the one supervisor that was ever told of it, or told to several. */
+  readonly #used = new Map<string, "once" | "ended" | "twice">();
 
   constructor(options: HostRunsOptions) {
     this.#options = options;
@@ -76,6 +76,7 @@ export class HostRuns {
 
   async start(request: RunRequest): Promise<StartOutcome> {
     const directory = this.directoryOf(request);
+    this.#used.set(directory, this.#used.has(directory) ? "twice" : "once");
     const unprepared = this.#prepare(directory, request.log);
     if (unprepared !== null) return this.refuse(request, unprepared);
     let run: SupervisedRun;
@@ -99,9 +100,7 @@ export class HostRuns {
   refuse(run: RunName, cause: Problem): StartOutcome {
     const directory = this.directoryOf(run);
     try {
-      const state = readRunDirectory(directory);
-      if (state.kind === "begun" || state.kind === "exited") return { kind: "uncertain", problem: cause };
-      if (state.kind !== "refused") withdrawRun(directory);
+      if (!withdrawRun(directory)) return { kind: "uncertain", problem: cause };
     } catch {
       // What keeps us from withdrawing it is what kept the run from starting, and is in `cause`.
     }
@@ -139,9 +138,11 @@ export class HostRuns {
   async release(run: RunName): Promise<void> {
     const directory = this.directoryOf(run);
     try {
-      await (this.#told.delete(directory) ? this.#spares.keep(directory) : removeRunDirectory(directory));
+      await (this.#used.get(directory) === "ended" ? this.#spares.keep(directory) : removeRunDirectory(directory));
     } catch (error) {
       this.#options.warn(fileProblem("run-directory-failed", directory, error));
+    } finally {
+      this.#used.delete(directory);
     }
   }
 
@@ -218,7 +219,7 @@ export class HostRuns {
       const exitCode = told?.exitCode ?? readExitCode(directory);
       if (exitCode === null) return await this.#lose(directory, jid);
       const at = Date.now();
-      if (told !== null) this.#told.add(directory);
+      if (told !== null && this.#used.get(directory) === "once") this.#used.set(directory, "ended");
       return { kind: "exited", exitCode, at, ...(told?.hasOutput === false ? {} : await syncedLog(log)) };
     } catch (error) {
       return { kind: "lost", problem: fileProblem("run-directory-failed", directory, error), sessionEmpty: false };
@@ -253,7 +254,7 @@ export class HostRuns {
     switch (state.kind) {
       case "exited": {
         const { exitCode, startedAt, at, identity } = state;
-        // The supervisor writes it last of all: while it has the run, the line is the job's own doing.
+        // The supervisor writes its line last of all: while it has the run, the line is the job's own doing.
         if (identity !== null && isSupervising(identity, directory, this.#bootId)) return await this.#resume(seen, identity, startedAt);
         return { kind: "exited", exitCode, startedAt, at, ...this.#rebootSince(identity), ...(await syncedLog(log)) };
       }
@@ -277,7 +278,7 @@ export class HostRuns {
       const end = this.#attached.over(directory, identity).then(() => this.#conclude(directory, { jid: run.jid, log }, null));
       return { kind: "running", startedAt, end: this.#track(directory, { startedAt, end }) };
     }
-    // It may have written its status between our two looks.
+    // It may have written the exit code between our two looks.
     const state = readRunDirectory(directory);
     if (state.kind !== "exited") return await this.#lose(directory, run.jid);
     return { kind: "exited", exitCode: state.exitCode, startedAt, at: state.at, ...this.#rebootSince(identity), ...(await syncedLog(log)) };

@@ -16,7 +16,7 @@ export type RunDirectoryState =
   /** Recovery took it; nobody began it or ever will. */
   | { readonly kind: "withdrawn" }
   /** Taken by a supervisor that could not begin the job. */
-  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "refused" }
   /** Begun; whether it goes on is for its identity to tell. `damage` names a file that cannot be trusted. */
   | { readonly kind: "begun"; readonly identity: ProcessIdentity; readonly startedAt: number; readonly damage: string | null }
   | {
@@ -33,14 +33,14 @@ export type RunDirectoryState =
 /** Who has a run: the first line of its file that names it. */
 export type RunClaim =
   | { readonly kind: "begun"; readonly identity: ProcessIdentity }
-  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "refused" }
   | { readonly kind: "withdrawn" };
 
 export const RUN_FILE = "run";
-/** Of servers before `run` was: whoever began it cannot be told any more. */
+/** Of servers before `run` was: whoever began it cannot be told any more. Nothing was released with it: it can go with the first release. */
 const FORMER_CLAIM = "claim";
 /** More than the lines of a run have, but for a disk that was full again and again. */
-const RUN_FILE_BYTES_MAX = 4_096;
+export const RUN_FILE_BYTES_MAX = 4_096;
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** What a run directory's name tells. */
@@ -79,16 +79,18 @@ export function readRunDirectory(directory: string): RunDirectoryState {
     return { kind: exists(directory) ? "unclaimed" : "missing" };
   }
   const name = basename(directory);
-  const [first, ...more] = linesNaming(name, file.text);
+  const lines = linesNaming(name, file.text);
+  const [first] = lines;
   const claim = parseClaim(first ?? "", name);
-  const exitCode = exitCodeIn(name, file.text);
+  const exitCode = exitCodeIn(name, lines);
   if (exitCode !== null) {
     const identity = claim?.kind === "begun" ? claim.identity : null;
     return { kind: "exited", exitCode, startedAt: preparedAt(directory), at: file.at, identity };
   }
   if (claim?.kind === "begun") {
-    const isAlone = more.length === 0 && file.text.trim() === first;
-    return { kind: "begun", identity: claim.identity, startedAt: preparedAt(directory), damage: isAlone ? null : damage };
+    // Others may have come too late; what is no line of ours is somebody's doing.
+    const isSound = lines.every((line) => parseClaim(line, name) !== null) && lines.length === file.text.split("\n").filter(Boolean).length;
+    return { kind: "begun", identity: claim.identity, startedAt: preparedAt(directory), damage: isSound ? null : damage };
   }
   if (claim !== null) return claim;
   return first === undefined ? { kind: "unclaimed" } : { kind: "damaged", damage };
@@ -97,7 +99,8 @@ export function readRunDirectory(directory: string): RunDirectoryState {
 /** The exit code that the supervisor wrote, or null. The quick way for the one that started it. */
 export function readExitCode(directory: string): number | null {
   const file = readRunFile(directory);
-  return file === null || file === "damaged" ? null : exitCodeIn(basename(directory), file.text);
+  const name = basename(directory);
+  return file === null || file === "damaged" ? null : exitCodeIn(name, linesNaming(name, file.text));
 }
 
 /** `null`: not complete, of another run, or no line that takes a run. The line is without its newline. */
@@ -106,8 +109,7 @@ export function parseClaim(line: string, name: string): RunClaim | null {
   if (words === null) return null;
   const begun = /^begin ([1-9][0-9]{0,9}) ([0-9]{1,15}) ([0-9a-f-]{36})$/.exec(words);
   if (begun !== null) return { kind: "begun", identity: { pid: Number(begun[1]), startTime: Number(begun[2]), bootId: begun[3] ?? "" } };
-  const refused = /^refused ([a-z]+)$/.exec(words);
-  if (refused !== null) return { kind: "refused", reason: refused[1] ?? "" };
+  if (/^refused [a-z]+$/.test(words)) return { kind: "refused" };
   return words === "withdrawn" ? { kind: "withdrawn" } : null;
 }
 
@@ -169,9 +171,9 @@ function wordsBefore(name: string, line: string): string | null {
   return line.endsWith(ending) ? line.slice(0, -ending.length) : null;
 }
 
-function exitCodeIn(name: string, text: string): number | null {
-  const last = linesNaming(name, text).at(-1) ?? "";
-  return parseExit(last, name);
+/** Of the last line that tells one: a withdrawal may have come too late, and stand behind it. */
+function exitCodeIn(name: string, lines: readonly string[]): number | null {
+  return lines.map((line) => parseExit(line, name)).findLast((exitCode) => exitCode !== null) ?? null;
 }
 
 /** The directory changes last when its file is made, which is when the job begins, or when it is prepared to be used again. */
@@ -180,8 +182,8 @@ function preparedAt(directory: string): number {
 }
 
 /**
- * A job can write in its run directory as we can: what is no plain file there is taken for damage, and of a long one the
- * beginning is read. It must not hold us up (a FIFO) and is not followed (a link).
+ * A job can write in its run directory as we can: what is no plain file there, or a long one, is taken for damage. It must
+ * not hold us up (a FIFO) and is not followed (a link).
  */
 function readRunFile(directory: string): { readonly text: string; readonly at: number } | "damaged" | null {
   let descriptor: number;
@@ -194,7 +196,7 @@ function readRunFile(directory: string): { readonly text: string; readonly at: n
   }
   try {
     const status = fstatSync(descriptor);
-    if (!status.isFile()) return "damaged";
+    if (!status.isFile() || status.size > RUN_FILE_BYTES_MAX) return "damaged";
     const bytes = Buffer.alloc(RUN_FILE_BYTES_MAX);
     return { text: bytes.toString("latin1", 0, readSync(descriptor, bytes)), at: Math.round(status.mtimeMs) };
   } finally {

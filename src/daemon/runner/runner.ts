@@ -58,7 +58,7 @@ export type StartOutcome =
 export type RunEnd =
   /** The supervisor's own record; both logs on this host are complete and synced, unless `logProblem` says why not. `at` is ms since the epoch. */
   | { readonly kind: "exited"; readonly exitCode: number; readonly at: number; readonly logProblem?: Problem }
-  /** Neither alive nor with a status: never success, never plain failure. */
+  /** Neither alive nor with an exit code: never success, never plain failure. */
   | { readonly kind: "lost"; readonly problem: Problem; readonly sessionEmpty: boolean }
   /** The machine went away; the run may go on. `attach` again when it is back. */
   | { readonly kind: "disconnected"; readonly problem: Problem };
@@ -95,7 +95,7 @@ export interface Runner {
   /** Takes up a run of an earlier daemon or a cut connection; logs continue where they stopped. Never rejects. */
   attach(run: RunName, log: RunLog): Promise<AttachOutcome>;
   /**
-   * Signals every process of the run's session but not the supervisor, which writes the status; also those that live
+   * Signals every process of the run's session but not the supervisor, which writes the exit code; also those that live
    * on when the job's main process has ended. Identity (boot id, pid, start time) is checked first.
    */
   stop(run: RunName, signal: StopSignal): Promise<StopOutcome>;

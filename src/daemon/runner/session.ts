@@ -2,7 +2,7 @@
  * The processes of a run: everything in the session that its supervisor leads, also what `timeout(1)`
  * put in a group of its own. A standing supervisor leads its session through many runs: what an earlier one left there
  * says so in its environment. Signals go out here and nowhere else, after the identity of the supervisor
- * has been checked; the supervisor itself is left alone, because it writes the status.
+ * has been checked; the supervisor itself is left alone, because it writes the exit code.
  *
  * Requests of one turn share one scan of /proc, so that stopping a thousand runs stays cheap.
  */

@@ -2,15 +2,17 @@
  * Run directories that nobody needs any more, for runs to come: some file systems are slow at making a new file for minutes after
  * one was removed (ext4 without a journal passes over each such inode), and a short job would wait for that longer than it runs.
  *
- * Only a directory whose run was begun and ended by a supervisor of this process may be kept: then nobody else was ever told of it,
- * and no late start can be in it.
+ * Only a directory whose run was begun and ended by the one supervisor that was ever told of it, by this process, may be kept: in any other
+ * a late start may be, and would find its way free once the file is emptied. Renaming comes first and at once, so that who lists
+ * the folder for what is left of ended runs never has one in hand that serves another.
  */
-import { closeSync, constants, fstatSync, openSync, readdirSync, renameSync, utimesSync } from "node:fs";
+import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, readdirSync, renameSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errorCode, RUN_FILE, removeRunDirectory } from "./run-directory.ts";
 
 const SPARES_MAX = 64;
-const TRUNCATE = constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** Of a folder with a few names, on any file system. */
+const FOLDER_BYTES_MAX = 4_096;
 /** Of this process: what an earlier one left is told by another. */
 const LIFE = crypto.randomUUID().slice(0, 8);
 const SPARE_NAME = /^spare\.([0-9a-f]{8})\.[0-9]+$/;
@@ -45,27 +47,41 @@ export class SpareRunDirectories {
     }
   }
 
-  /** Keeps the directory for another run, or removes it. @throws the system's error */
+  /** Keeps the directory for another run, or removes it. @throws the system's error, when it can do neither */
   async keep(directory: string): Promise<void> {
-    if (this.#spares.length >= SPARES_MAX || !isPlain(directory)) return await removeRunDirectory(directory);
     const spare = join(dirname(directory), `spare.${LIFE}.${next++}`);
-    renameSync(directory, spare);
-    this.#spares.push(spare);
+    if (this.#spares.length < SPARES_MAX && isPlain(directory) && renamed(directory, spare)) this.#spares.push(spare);
+    else await removeRunDirectory(directory);
   }
 }
 
-/** Nothing but what a supervisor leaves. */
+/** Nothing but what a supervisor leaves, as it leaves it. */
 function isPlain(directory: string): boolean {
+  const status = lstatSync(directory, { throwIfNoEntry: false });
+  // To list what a job may have put there would take long; its size tells first.
+  if (status?.isDirectory() !== true || (status.mode & 0o777) !== 0o700 || status.size > FOLDER_BYTES_MAX) return false;
   const names = readdirSync(directory);
   return names.length === 1 && names[0] === RUN_FILE;
 }
 
-/** @throws when it is no file of its own any more */
+function renamed(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "") throw error;
+    return false;
+  }
+}
+
+/** @throws when it is no file of its own any more, as a supervisor makes it */
 function empty(path: string): void {
-  const descriptor = openSync(path, TRUNCATE);
+  const descriptor = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const status = fstatSync(descriptor);
-    if (!status.isFile() || status.nlink !== 1) throw Object.assign(new Error(`${path} is no file of its own`), { code: "EINVAL" });
+    if (!status.isFile() || status.nlink !== 1 || (status.mode & 0o777) !== 0o600)
+      throw Object.assign(new Error(`${path} is no run file`), { code: "EINVAL" });
+    ftruncateSync(descriptor);
   } finally {
     closeSync(descriptor);
   }

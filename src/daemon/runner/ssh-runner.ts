@@ -15,7 +15,7 @@ import type { AgentBegun, AgentEnd, AgentIdentity, Inspection, LogBase } from ".
 import { LogCopy } from "./log-copy.ts";
 import type { AwaitedEnd } from "./machine-agent.ts";
 import { MachineAgents, type OpenAgent } from "./machine-agents.ts";
-import { errorCode, parseClaim, parseExit, runDirectoryName } from "./run-directory.ts";
+import { errorCode, parseClaim, parseExit, RUN_FILE, runDirectoryName } from "./run-directory.ts";
 import { fileProblem, syncLog } from "./run-log.ts";
 import type {
   AttachOutcome,
@@ -222,7 +222,7 @@ export class SshRunner implements Runner {
     const seen = await agent.inspect(directory);
     const name = runDirectoryName(run);
     const claim = parseClaim(seen.firstLine, name);
-    const hasEnded = parseExit(seen.lastLine, name) !== null;
+    const hasEnded = parseExit(seen.exitLine, name) !== null;
     if (hasEnded || claim?.kind === "begun") {
       const logs = this.#openLogs({ machine, directory, log, base: seen.base, umask: null });
       const end = this.#follow({ place, run, log, logs, end: agent.watch(directory) });
@@ -233,7 +233,8 @@ export class SshRunner implements Runner {
       const rebooted = claim?.kind === "begun" && claim.identity.bootId !== seen.bootId;
       return attachedEnd(await end, { startedAt, endedAt: this.#here(seen, seen.changedAt), rebooted });
     }
-    if (claim !== null) return { kind: "not-started" };
+    if (claim?.kind === "refused") return { kind: "not-started" };
+    if (claim?.kind === "withdrawn") return await this.#withdraw(place);
     if (run.hostBootId !== undefined && run.hostBootId !== seen.bootId)
       return { kind: "lost", problem: problem("rebooted"), sessionEmpty: true };
     return await this.#withdraw(place);
@@ -250,6 +251,12 @@ export class SshRunner implements Runner {
         return { kind: "not-started" };
       case "no":
         return null;
+      case "damaged":
+        return {
+          kind: "lost",
+          problem: problem("supervisor-gone", { path: directory, damaged: `${directory}/${RUN_FILE}` }),
+          sessionEmpty: false,
+        };
       case "gone":
         return { kind: "lost", problem: problem("run-directory-gone", { path: directory }), sessionEmpty: false };
       // tidy-allow switch-default: an open set, from the machine
@@ -275,7 +282,7 @@ export class SshRunner implements Runner {
   }
 
   async #conclude({ place, run, log, logs, end }: Concluded): Promise<RunEnd> {
-    const exitCode = parseExit(end.lastLine, runDirectoryName(run));
+    const exitCode = parseExit(end.exitLine, runDirectoryName(run));
     const copyProblem = await logs.complete(end);
     if (exitCode === null) return await this.#lose(place, run);
     const at = this.#options.now();
@@ -283,7 +290,7 @@ export class SshRunner implements Runner {
     return { kind: "exited", exitCode, at, ...(logProblem === null ? {} : { logProblem }) };
   }
 
-  /** Its supervisor is gone and left no status. */
+  /** Its supervisor is gone and left no exit code. */
   async #lose({ agent, directory }: Place, run: RunName): Promise<RunEnd> {
     let seen = await agent.inspect(directory);
     const claim = parseClaim(seen.firstLine, runDirectoryName(run));

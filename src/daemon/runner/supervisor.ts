@@ -37,7 +37,7 @@
  *   withdrawn NAME end
  *            the recovery has it (run-directory.ts): nobody began it or ever will
  *   exit <0..255> NAME end
- *            after `begin`: the job's exit code (128+n: signal n). The last line counts.
+ *            after `begin`: the job's exit code (128+n: signal n). The last such line counts, whoever came too late behind it.
  *
  * Lines on standard output; a standing one has the request's tag and a blank before each:
  *
@@ -100,8 +100,8 @@ expjob_leave() {
   return "$2"
 }
 expjob_refuse() {
-  expjob_append "refused $1"
-  expjob_leave "refused $1" 66
+  expjob_append "refused $1" && expjob_claim || EXPJOB_SUPERVISOR_CLAIM=
+  case $EXPJOB_SUPERVISOR_CLAIM in "refused "* | '') expjob_leave "refused $1" 66 ;; *) expjob_leave claimed 65 ;; esac
 }
 expjob_job() {
   umask "$EXPJOB_SUPERVISOR_UMASK"

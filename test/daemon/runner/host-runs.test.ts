@@ -179,7 +179,24 @@ describe("runs on this host", () => {
     ["was withdrawn", async (request: RunRequest) => void (await bed.runner.attach(request, request.log))],
     [
       "was refused",
-      async (request: RunRequest) => void (await bed.runner.start({ ...request, log: { stdout: "/nowhere/o", stderr: "/nowhere/e" } })),
+      async (request: RunRequest) => {
+        const folder = { stdout: bed.folder, stderr: request.log.stderr };
+        expect((await bed.runner.start({ ...request, log: folder })).kind).toBe("not-started");
+      },
+    ],
+    [
+      "was given to two",
+      async (request: RunRequest) => {
+        await ranTo(request);
+        expect((await bed.runner.start(request)).kind).toBe("uncertain");
+      },
+    ],
+    [
+      "is open to others",
+      async (request: RunRequest) => {
+        await ranTo(request);
+        chmodSync(bed.under.runDirectory(request), 0o777);
+      },
     ],
     ["was lost", (request: RunRequest) => ranTo({ ...request, program: { kind: "shell", text: "kill -9 $PPID" } })],
     [
@@ -197,7 +214,14 @@ describe("runs on this host", () => {
   });
 
   test("a directory whose file somebody has replaced serves no other run, which begins all the same", async () => {
-    for (const spoil of ["rm run; ln -s /etc/passwd run", "rm run; mkfifo run", "ln run other", "rm run", "rm run; mkdir run"]) {
+    for (const spoil of [
+      "rm run; ln -s /etc/passwd run",
+      "rm run; mkfifo run",
+      "ln run ../other",
+      "chmod 666 run",
+      "rm run",
+      "rm run; mkdir run",
+    ]) {
       const first = bed.request("true");
       await ranTo(first);
       await bed.runner.release(first);

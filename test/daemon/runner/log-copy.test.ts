@@ -36,7 +36,7 @@ for (let turns = 0; turns < TURNS; turns++) {
       for (let turn = 0; turn < turns; turn++) await Promise.resolve();
       let problem: unknown = "not yet";
       const completing = copy
-        .complete({ outBytes: 3, errBytes: 0, inline: { out: Buffer.from("out"), err: Buffer.alloc(0) }, lastLine: "exit 0 1.0.r end" })
+        .complete({ outBytes: 3, errBytes: 0, inline: { out: Buffer.from("out"), err: Buffer.alloc(0) }, exitLine: "exit 0 1.0.r end" })
         .then((found) => {
           problem = found;
         });

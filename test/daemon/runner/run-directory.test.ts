@@ -61,6 +61,7 @@ describe("a run directory", () => {
     ["begun", `${BEGUN}\nexit 1 NAME end`],
     ["begun", `${BEGUN}\nexit 1 1.0.other end\n`],
     ["exited", `${BEGUN}\nexit 1 NAME end\n`],
+    ["exited", `${BEGUN}\nexit 1 NAME end\n\nwithdrawn NAME end\n\nrefused log NAME end\n`],
     ["exited", `${BEGUN}\nexit\nexit 1 NAME end\n`],
     ["exited", "\nexit 1 NAME end\n"],
     ["damaged", "\nwho knows NAME end\n"],
@@ -76,7 +77,8 @@ describe("a run directory", () => {
   test("tells what is damaged", () => {
     const directory = holding(`${BEGUN}garbage\n`);
     expect(readRunDirectory(directory)).toMatchObject({ kind: "begun", damage: runFileOf(directory) });
-    expect(readRunDirectory(holding(BEGUN))).toMatchObject({ kind: "begun", damage: null });
+    for (const sound of [BEGUN, `${BEGUN}\nwithdrawn NAME end\n`])
+      expect(readRunDirectory(holding(sound))).toMatchObject({ kind: "begun", damage: null });
   });
 
   test.each([
@@ -84,7 +86,7 @@ describe("a run directory", () => {
     ["a folder", "damaged", (path: string) => mkdirSync(path)],
     ["a link to another", "damaged", (path: string) => symlinkSync(runFileOf(holding(BEGUN)), path)],
     ["a link into nowhere", "damaged", (path: string) => symlinkSync("/nonexistent/x", path)],
-    ["a gigabyte of nothing", "unclaimed", (path: string) => truncateSync(writeEmpty(path), 2 ** 30)],
+    ["a gigabyte of nothing", "damaged", (path: string) => truncateSync(writeEmpty(path), 2 ** 30)],
   ])("with %s in the place of its file is %s, at once", (_what, kind, make) => {
     const directory = holding(null);
     make(runFileOf(directory));
