@@ -138,6 +138,7 @@ expjob_supervise() {
   cd "$2" || EXPJOB_SUPERVISOR_REFUSED=workdir
   cd "$1" || { expjob_leave "refused directory" 66; return; }
   EXPJOB_SUPERVISOR_RUN=\${1##*/}
+  if [ -L run ] || { [ -e run ] && ! [ -f run ]; }; then expjob_leave "refused directory" 66; return; fi
   if [ -s run ] && expjob_claim; then expjob_leave claimed 65; return; fi
   case $EXPJOB_SUPERVISOR_REFUSED in ?*) expjob_refuse workdir; return ;; esac
   case $EXPJOB_SUPERVISOR_IDENTITY in *' '[0-9]*' '?*) ;; *) expjob_refuse proc; return ;; esac

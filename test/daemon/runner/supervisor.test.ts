@@ -192,6 +192,22 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
       expect([run.lines(), existsSync(join(folder, "ran"))]).toEqual([[`refused ${what}`], false]);
     });
 
+    test.each([
+      ["a FIFO", (path: string) => void Bun.spawnSync(["mkfifo", path])],
+      ["a link to an endless file", (path: string) => symlinkSync("/dev/zero", path)],
+      ["a folder", (path: string) => mkdirSync(path)],
+    ])("refuses a run directory with %s in the place of its file, at once", async (what, make) => {
+      const runDirectory = join(folder, `1.0.${what.replaceAll(" ", "")}`);
+      mkdirSync(runDirectory);
+      make(runFileOf(runDirectory));
+      const run = supervise("echo ran", { runDirectory });
+      expect([await run.child.exited, await run.said(), existsSync(run.stdout)]).toEqual([
+        SupervisorExit.refused,
+        "refused directory\n",
+        false,
+      ]);
+    });
+
     test("refuses a run directory that is not there, without a claim", async () => {
       const run = supervise(":", { runDirectory: join(folder, "nowhere") });
       expect([await run.child.exited, await run.said()]).toEqual([SupervisorExit.refused, "refused directory\n"]);
