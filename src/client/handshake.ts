@@ -57,6 +57,8 @@ export class ClientHandshake {
     const read = readHello(this.#received);
     if (read.kind === "incomplete") return { kind: "wait" };
     if (read.kind === "foreign" || read.length < this.#received.length) throw new ClientError("not-our-server");
+    // An echo: no server has our nonce. Its next words would be our own proof, whose first byte can look like any answer.
+    if (Buffer.compare(this.#received, this.hello) === 0) throw new ClientError("not-our-server");
     const serverVersion = read.hello.programVersion;
     if (!worksWith(PROTOCOL_VERSION, read.hello.protocol)) {
       throw new ClientError("version-mismatch", { server_version: serverVersion, client_version: this.#options.programVersion });

@@ -149,6 +149,13 @@ test.each([
   if (options !== undefined && "greeting" in options) expect(error.code).toBe("not-our-server");
 });
 
+test("an echo is recognised by our own hello, before the bytes of a proof could look like an answer", async () => {
+  for (let round = 0; round < 300; round += 1) {
+    await using squatter = squat({ answer: (bytes: Uint8Array) => bytes });
+    expect((await failure(squatter.address, tokenFile, 2_000)).code).toBe("not-our-server");
+  }
+});
+
 test("a server that says nothing at all is a timeout", async () => {
   await using silent = squat({});
   const error = await failure(silent.address, tokenFile, 150);
