@@ -99,6 +99,8 @@ export class SimulatedDisk {
   full = false;
   /** The chance of an input/output error. */
   failing = 0;
+  /** Calls that failed so far because it was full or failing. */
+  faults = 0;
   /** The next sync of a file fails, and with it the daemon's life. */
   syncFails = false;
   /** The daemon is dead, at this very call. */
@@ -208,8 +210,8 @@ export class SimulatedDisk {
   write(descriptor: number, bytes: Uint8Array, position: number | null): number {
     const { node, path } = this.opened(descriptor);
     if (node.kind !== "file") throw systemError("EISDIR", path);
-    if (this.failing > 0 && this.dice.chance(this.failing)) throw systemError("EIO", path);
-    if (this.full && this.dice.chance(0.5)) throw systemError("ENOSPC", path);
+    if (this.failing > 0 && this.dice.chance(this.failing)) throw this.fault("EIO", path);
+    if (this.full && this.dice.chance(0.5)) throw this.fault("ENOSPC", path);
     const taken = bytes.length > 1 && this.dice.chance(this.full ? 0.5 : 0.02) ? 1 + this.dice.below(bytes.length - 1) : bytes.length;
     node.change({ kind: "write", offset: position ?? node.seen.length, bytes: Uint8Array.from(bytes.subarray(0, taken)) });
     return taken;
@@ -218,7 +220,7 @@ export class SimulatedDisk {
   truncate(descriptor: number, length: number): void {
     const { node, path } = this.opened(descriptor);
     if (node.kind !== "file") throw systemError("EINVAL", path);
-    if (this.failing > 0 && this.dice.chance(this.failing / 2)) throw systemError("EIO", path);
+    if (this.failing > 0 && this.dice.chance(this.failing / 2)) throw this.fault("EIO", path);
     node.change({ kind: "truncate", length });
   }
 
@@ -233,7 +235,7 @@ export class SimulatedDisk {
     const { node, path } = this.opened(descriptor);
     const changes = node.changes.length;
     return () => {
-      if (node.kind === "file" && this.full && this.dice.chance(0.1) && withoutRoom(node, changes)) throw systemError("ENOSPC", path);
+      if (node.kind === "file" && this.full && this.dice.chance(0.1) && withoutRoom(node, changes)) throw this.fault("ENOSPC", path);
       if (node.kind === "file" && this.syncFails) {
         this.syncFails = false;
         node.changes.splice(0, changes);
@@ -242,14 +244,14 @@ export class SimulatedDisk {
       const fails = this.frozen || (this.failing > 0 && this.dice.chance(this.failing));
       if (node.kind === "folder") {
         // A file system that cannot write its names says so and goes on having them to write.
-        if (fails) throw systemError("EIO", path);
+        if (fails) throw this.fault("EIO", path);
         for (const change of node.changes.splice(0, changes)) renamed(node.durable, change);
         return;
       }
       for (const change of node.changes.splice(0, changes)) {
         if (!fails || this.dice.chance(0.5)) changed(node.durable, change);
       }
-      if (fails) throw systemError("EIO", path);
+      if (fails) throw this.fault("EIO", path);
     };
   }
 
@@ -303,6 +305,11 @@ export class SimulatedDisk {
 
   // ---- inside
 
+  private fault(code: "EIO" | "ENOSPC", path: string): Error {
+    this.faults += 1;
+    return systemError(code, path);
+  }
+
   private rename(path: string, { set }: { readonly set: Node }): void {
     this.changeNames(this.folderOf(path), { set: [[nameOf(path), set]], gone: [] });
   }
@@ -326,8 +333,8 @@ export class SimulatedDisk {
   }
 
   private requireSpace(path: string): void {
-    if (this.full && this.dice.chance(0.5)) throw systemError("ENOSPC", path);
-    if (this.failing > 0 && this.dice.chance(this.failing / 2)) throw systemError("EIO", path);
+    if (this.full && this.dice.chance(0.5)) throw this.fault("ENOSPC", path);
+    if (this.failing > 0 && this.dice.chance(this.failing / 2)) throw this.fault("EIO", path);
   }
 }
 

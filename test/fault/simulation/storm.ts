@@ -154,6 +154,7 @@ export class Storm {
   // ---- the daemon's life
 
   private open(): void {
+    const faultsBefore = stage.disk.faults;
     const opening = openStore("/sim/state", {
       allowSnapshotFailure: false,
       allowNetworkFileSystem: false,
@@ -162,7 +163,7 @@ export class Storm {
     });
     opening.then(
       (store) => this.opened(store),
-      (error: unknown) => this.notOpened(error),
+      (error: unknown) => this.notOpened(error, faultsBefore),
     );
   }
 
@@ -184,12 +185,13 @@ export class Storm {
     daemon.begin();
   }
 
-  private notOpened(error: unknown): void {
+  private notOpened(error: unknown, faultsBefore: number): void {
     const { disk, time } = stage;
     if (disk.frozen) return;
     this.note(`not opened: ${String(error)}`);
     const isExcused = error instanceof StoreError && (error.code === "no-space" || error.code === "io" || error.code === "storage-failed");
-    if (!isExcused || (!disk.full && disk.failing === 0)) return this.oracle.say(`the state is refused: ${String(error)}`);
+    // It may have recovered since.
+    if (!isExcused || disk.faults === faultsBefore) return this.oracle.say(`the state is refused: ${String(error)}`);
     // A process that ends lets go of what it has open.
     time.after(0, "world", () => this.dead("kill"));
   }
