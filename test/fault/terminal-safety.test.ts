@@ -7,6 +7,7 @@ import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VERSION } from "../../src/config/version.ts";
+import { REPLY_BYTES_MAX } from "../../src/daemon/handlers/reply-size.ts";
 import type { Handlers } from "../../src/daemon/server/handler.ts";
 import { RequestError } from "../../src/protocol/error.ts";
 import type { Method } from "../../src/protocol/method.ts";
@@ -191,12 +192,21 @@ function lyingHandlers(pick: Pick, refusing: boolean): Partial<Handlers> {
         [chosen(HOSTILE, pick)]: chosen(HOSTILE, pick),
       });
     }
-    if (method.chunk !== undefined) for (let left = 1 + pick(3); left > 0; left -= 1) await context.emit(sampled(method.chunk, pick, text));
-    return sampled(method.result, pick, text);
+    if (method.chunk !== undefined)
+      for (let left = 1 + pick(3); left > 0; left -= 1) await context.emit(sendable(method.chunk, pick, text));
+    return sendable(method.result, pick, text);
   };
   return Object.fromEntries(
     (Object.keys(METHODS) as MethodName[]).map((name) => [name, lie(METHODS[name])]),
   ) as unknown as Partial<Handlers>;
+}
+
+/** Drawn again until it fits a frame as JSON text: what a server cannot send never reaches a screen. */
+function sendable(...[schema, pick, text]: Parameters<typeof sampled>): unknown {
+  for (;;) {
+    const value = sampled(schema, pick, text);
+    if (Buffer.byteLength(JSON.stringify(value) ?? "") <= REPLY_BYTES_MAX) return value;
+  }
 }
 
 function chosen(items: readonly string[], pick: Pick): string {
