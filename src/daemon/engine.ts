@@ -31,7 +31,7 @@ export interface EngineOptions {
   readonly newRun: NewRun;
   /** May the scheduler hand out jobs now? */
   readonly mayDispatch: () => boolean;
-  /** Called for each effect of what has become durable, in order. */
+  /** Called for each effect of what has become durable, in order, but starts on free machines first. */
   readonly perform: (effect: Effect) => void;
   /** The storage refused an append. Facts are kept and tried again. */
   readonly onStorageProblem: (error: unknown) => void;
@@ -237,7 +237,8 @@ export class Engine {
     const { change, effects } = applied(record.change.after, starts);
     return {
       change: { events: [...record.change.events, ...starts], before: record.change.before, after: change.after },
-      effects: [...record.effects, ...effects],
+      // Nothing is before a start: a machine waits for it. What the end of its last job leaves to do takes the same turn.
+      effects: [...effects, ...record.effects],
     };
   }
 

@@ -146,13 +146,15 @@ export class Runs {
 
   private async startRun(jid: number, decided: Run): Promise<Attached> {
     const { runId, machine } = decided;
-    const boot = await this.bootOf(jid, decided);
+    const { runner } = this.options.executorOf(decided, this.options.state().jobs.get(jid)?.spec.class ?? "");
+    // A run on this host begins before anything else is done: its machine waits.
+    const boot = runner.bootOf === undefined ? null : await this.bootKnown(jid, decided, await runner.bootOf(machine));
     const job = this.options.state().jobs.get(jid);
     if (job?.state.kind !== "starting" || job.state.run.runId !== runId) return "settled";
     const { run } = job.state;
     // Not written down (the server stops, or its disk is full): nothing is sent that a power cut there could make us forget.
-    if (boot.kind === "known" && run.machineBootId !== boot.bootId) return "open";
-    const outcome = boot.kind === "unreachable" ? ({ ...boot, kind: "not-started" } as const) : await this.tryStart(job, run);
+    if (boot?.kind === "known" && run.machineBootId !== boot.bootId) return "open";
+    const outcome = boot?.kind === "unreachable" ? ({ ...boot, kind: "not-started" } as const) : await this.tryStart(job, run);
     switch (outcome.kind) {
       case "started":
         this.options.gate.started();
@@ -182,11 +184,8 @@ export class Runs {
     for (const start of starts) void this.options.observe(start);
   }
 
-  /** The boot of the machine, durable before anything is sent to it. */
-  private async bootOf(jid: number, run: Run): Promise<HostBoot | { readonly kind: "this-host" }> {
-    const { runner } = this.options.executorOf(run, this.options.state().jobs.get(jid)?.spec.class ?? "");
-    if (runner.bootOf === undefined) return { kind: "this-host" };
-    const boot = await runner.bootOf(run.machine);
+  /** The boot of the machine is durable before anything is sent to it. */
+  private async bootKnown(jid: number, run: Run, boot: HostBoot): Promise<HostBoot> {
     if (boot.kind === "known") this.bootIds.set(run.machine, boot.bootId);
     if (boot.kind === "known" && boot.bootId !== run.machineBootId) {
       await this.options.observe({ kind: "run-host-known", jid, runId: run.runId, machineBootId: boot.bootId });

@@ -126,6 +126,19 @@ describe("a reply means it is durable", () => {
     expect(effects).toEqual([{ kind: "start-run", jid: 0 }]);
   });
 
+  test("a machine gets its next job before the traces of its last are removed", async () => {
+    const bench = new Bench();
+    const { engine } = bench;
+    await bench.durably(engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
+    await bench.durably(engine.submit(addJob()));
+    await bench.durably(engine.submit(addJob()));
+    await bench.durably(engine.observe({ kind: "run-started", jid: 0, runId: "run0", at: 1_000 }));
+    bench.effects.length = 0;
+    const exit = { startedAt: null, at: 1_000, exitCode: 0, prefixes: [], invalidLine: null };
+    await bench.durably(engine.observe({ kind: "run-exited", jid: 0, runId: "run0", ...exit }));
+    expect(bench.effects.map(({ kind }) => kind)).toEqual(["start-run", "release-run"]);
+  });
+
   test("the job and its start are one record", async () => {
     const bench = new Bench();
     await bench.durably(bench.engine.submit({ kind: "add-machines", addrs: ["local"], class: "foo" }));
