@@ -2,9 +2,9 @@
 
 import { COMMANDS_MAX } from "./blame.ts";
 import type { JobsArchived } from "./event.ts";
+import { IntMap } from "./int-map.ts";
 import { withJid, withJids, withoutJid } from "./jid-ranges.ts";
 import { isEnded, type Job, type JobCounts, type JobStateKind, NO_JOBS } from "./job.ts";
-import { IntMap } from "./persistent-map.ts";
 import type { State } from "./state.ts";
 
 /** Adds jobs that did not exist, ids ascending. */

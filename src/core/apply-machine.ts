@@ -1,8 +1,8 @@
 /** How a change of machines reaches the index of free ones; the only code that writes it. */
 import { commandKey, takenBack } from "./blame.ts";
+import { IntMap } from "./int-map.ts";
 import type { Job } from "./job.ts";
 import { type CountedFailure, canTakeJobs, type Health, type Machine, TEMPLATE_MACHINES_MAX, type TemplateRecord } from "./machine.ts";
-import { IntMap } from "./persistent-map.ts";
 import { machineAt, type State } from "./state.ts";
 
 /** Puts a machine in the pool; one that is there already moves class and keeps its job. */

@@ -1,10 +1,11 @@
 /** Everything the daemon knows, as one immutable value. Only apply.ts makes a new one. */
 
+import { IntMap } from "./int-map.ts";
 import type { JidRange } from "./jid-ranges.ts";
 import { type Job, type JobCounts, NO_JOBS } from "./job.ts";
 import type { Machine, TemplateRecord } from "./machine.ts";
 import type { Matrix } from "./matrix.ts";
-import { IntMap, TextMap } from "./persistent-map.ts";
+import { TextMap } from "./text-map.ts";
 
 export interface State {
   /** Jobs, matrices and tags draw from it; it never goes back. */

@@ -9,8 +9,8 @@ import type { ImportReport, NameReport, OfflineOutcome, OfflineTask } from "../c
 import { applyAll } from "../core/apply.ts";
 import { addCounts } from "../core/apply-job.ts";
 import type { Event } from "../core/event.ts";
+import type { IntMap } from "../core/int-map.ts";
 import type { Job } from "../core/job.ts";
-import type { IntMap } from "../core/persistent-map.ts";
 import { type AnsweredRequest, machineAt, type State } from "../core/state.ts";
 import type { Store } from "../store/store.ts";
 import { OfflineError, unreadable } from "./failure.ts";

@@ -9,8 +9,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { addCounts } from "../core/apply-job.ts";
+import { IntMap } from "../core/int-map.ts";
 import type { Job } from "../core/job.ts";
-import { IntMap } from "../core/persistent-map.ts";
 import type { State } from "../core/state.ts";
 import { blockOf } from "../store/history/block-codec.ts";
 import { highestBlockIn } from "../store/history/history.ts";

@@ -6,8 +6,8 @@
 import { readFileSync } from "node:fs";
 import type { OfflineOutcome, OfflineTask, StateImportReport } from "../config/offline-task.ts";
 import { addCounts } from "../core/apply-job.ts";
+import { IntMap } from "../core/int-map.ts";
 import { type Job, type JobState, occupiedMachine, type Run } from "../core/job.ts";
-import { IntMap } from "../core/persistent-map.ts";
 import { type Problem, problem } from "../core/problem.ts";
 import { EMPTY_STATE, machineAt, type State } from "../core/state.ts";
 import { rebuildIndexes } from "../store/snapshot/indexes.ts";

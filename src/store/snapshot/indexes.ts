@@ -1,9 +1,10 @@
 /** The parts of the state that follow from the others, made anew: they are not stored. */
 import { isReady } from "../../core/apply-job.ts";
+import { IntMap } from "../../core/int-map.ts";
 import { isEnded, type Job } from "../../core/job.ts";
 import { canTakeJobs, type Machine } from "../../core/machine.ts";
-import { IntMap, TextMap } from "../../core/persistent-map.ts";
 import type { State } from "../../core/state.ts";
+import { TextMap } from "../../core/text-map.ts";
 
 export function rebuildIndexes(jobs: IntMap<Job>, machines: IntMap<Machine>): Pick<State, "ready" | "slots" | "free" | "setups"> {
   const readyIds = new Map<string, (readonly [number, true])[]>();

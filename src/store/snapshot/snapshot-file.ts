@@ -13,6 +13,9 @@ import { asStoreError, StoreError, systemCode } from "../store-error.ts";
 import { checkDocument, documentParts, judgeDocument, parseToml, writeDocument } from "./document.ts";
 import { encodeState, SNAPSHOT_FORMAT, StateDecoder } from "./state-codec.ts";
 
+/** Of a queue of some 20,000 jobs that differ. */
+const LARGE_BYTES = 4 * 1_048_576;
+
 export interface Snapshot {
   readonly state: State;
   readonly sequence: number;
@@ -49,6 +52,8 @@ export function readSnapshot(file: string): SnapshotReading {
       }
       const reading = decoder.finish(footer);
       if (reading.kind === "bad") return { kind: "bad", offset: 0, reason: reading.reason };
+      // What decoding left is as much again as the state; nobody is served yet whom a collection could hold up.
+      if (bytes.length > LARGE_BYTES) Bun.gc(true);
       return { kind: "good", snapshot: { state: reading.state, sequence: footer.sequence } };
     }
   }

@@ -3,6 +3,10 @@ import * as v from "valibot";
 import type { JobSpec } from "../../core/job.ts";
 import { integer, mapNullable, optionalField, type TomlTable, table, textRecord } from "./scalar-codec.ts";
 
+/** Of most specs: a queue of 100,000 requests need not have 100,000 of them. */
+const NO_VARIABLES: JobSpec["variables"] = {};
+const NO_SECRETS: JobSpec["secrets"] = [];
+
 export const specSchema = v.pipe(
   v.strictObject({
     id: integer,
@@ -13,8 +17,8 @@ export const specSchema = v.pipe(
     copy_to: optionalField(v.string()),
     notify: v.optional(v.boolean(), false),
     retry: optionalField(v.strictObject({ max_failures: optionalField(integer) })),
-    variables: v.optional(textRecord, {}),
-    secrets: v.optional(v.array(v.string()), []),
+    variables: v.optional(textRecord),
+    secrets: v.optional(v.array(v.string())),
   }),
   v.transform(({ id, copy_to, retry, machine, cmds, ...rest }): { readonly id: number; readonly spec: JobSpec } => {
     const common = {
@@ -23,8 +27,8 @@ export const specSchema = v.pipe(
       copyTo: copy_to,
       retry: mapNullable(retry, (policy) => ({ maxFailures: policy.max_failures })),
       notify: rest.notify,
-      variables: rest.variables,
-      secrets: rest.secrets,
+      variables: rest.variables ?? NO_VARIABLES,
+      secrets: rest.secrets ?? NO_SECRETS,
     };
     return { id, spec: machine === null ? { kind: "job", ...common } : { kind: "setup", ...common, machine, cmds } };
   }),

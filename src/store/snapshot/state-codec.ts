@@ -18,9 +18,10 @@
  */
 import { stringify } from "smol-toml";
 import * as v from "valibot";
+import { IntMap } from "../../core/int-map.ts";
 import type { Job, JobSpec } from "../../core/job.ts";
-import { IntMap, TextMap } from "../../core/persistent-map.ts";
 import type { State, Variable } from "../../core/state.ts";
+import { TextMap } from "../../core/text-map.ts";
 import type { Footer } from "./document.ts";
 import { rebuildIndexes } from "./indexes.ts";
 import { decodeJobs, encodeJobs, jobSchema } from "./job-codec.ts";

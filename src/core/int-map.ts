@@ -1,12 +1,10 @@
 /**
  * Persistent (immutable, structure-sharing) maps for the state: the pending and the durable state differ
  * by a few entries of hundreds of thousands, and a plain Map would be copied whole at every event.
- * IntMap is a bitmap-compressed radix trie on non-negative integers below 2^30, in ascending order;
- * TextMap puts hashed strings into one. docs/adr/0002 has the choice against libraries.
+ * This one is a bitmap-compressed radix trie on non-negative integers below 2^30, in ascending order; text-map.ts is
+ * for texts. docs/adr/0002 has the choice against libraries.
  */
-
-const BITS = 5;
-const MASK = 31;
+import { BITS, MASK, position } from "./bitmap.ts";
 
 interface Node<V> {
   readonly bitmap: number;
@@ -119,14 +117,6 @@ export class IntMap<V> implements Iterable<readonly [number, V]> {
 
 function capacity(height: number): number {
   return 2 ** ((height + 1) * BITS);
-}
-
-/** How many bits are set in `bitmap` below `bit`. */
-function position(bitmap: number, bit: number): number {
-  let bits = bitmap & (bit - 1);
-  bits -= (bits >>> 1) & 0x55555555;
-  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
-  return (((bits + (bits >>> 4)) & 0x0f0f0f0f) * 0x01010101) >>> 24;
 }
 
 function inserted<V>(node: Node<V>, level: number, key: number, value: V): Node<V> {
@@ -253,68 +243,4 @@ class Walk<V, Item> implements IterableIterator<Item> {
     this.bits &= this.bits - 1;
     return { done: false, value: this.item(base + digitOf(bit), leaf.slots[position(leaf.bitmap, bit)] as V) };
   }
-}
-
-/** A persistent map with text keys. Iteration is in the order of the keys' hashes: sort before showing. */
-export class TextMap<V> implements Iterable<readonly [string, V]> {
-  private static readonly none = new TextMap<never>(IntMap.empty(), 0);
-
-  private constructor(
-    private readonly buckets: IntMap<readonly (readonly [string, V])[]>,
-    readonly size: number,
-  ) {}
-
-  static empty<V>(): TextMap<V> {
-    return TextMap.none;
-  }
-
-  static from<V>(entries: Iterable<readonly [string, V]>): TextMap<V> {
-    let map = TextMap.empty<V>();
-    for (const [key, value] of entries) map = map.set(key, value);
-    return map;
-  }
-
-  get(key: string): V | undefined {
-    const bucket = this.buckets.get(hash(key));
-    if (bucket === undefined) return undefined;
-    for (const entry of bucket) if (entry[0] === key) return entry[1];
-    return undefined;
-  }
-
-  has(key: string): boolean {
-    return this.get(key) !== undefined;
-  }
-
-  set(key: string, value: V): TextMap<V> {
-    const place = hash(key);
-    const bucket = this.buckets.get(place);
-    const others = bucket === undefined ? [] : bucket.filter((entry) => entry[0] !== key);
-    const grew = others.length === (bucket?.length ?? 0) ? 1 : 0;
-    return new TextMap(this.buckets.set(place, [...others, [key, value]]), this.size + grew);
-  }
-
-  delete(key: string): TextMap<V> {
-    const place = hash(key);
-    const bucket = this.buckets.get(place);
-    if (bucket === undefined || !bucket.some((entry) => entry[0] === key)) return this;
-    const others = bucket.filter((entry) => entry[0] !== key);
-    const buckets = others.length === 0 ? this.buckets.delete(place) : this.buckets.set(place, others);
-    return new TextMap(buckets, this.size - 1);
-  }
-
-  *[Symbol.iterator](): Generator<readonly [string, V]> {
-    for (const bucket of this.buckets.values()) yield* bucket;
-  }
-
-  *keys(): Generator<string> {
-    for (const [key] of this) yield key;
-  }
-
-  *values(): Generator<V> {
-    for (const [, value] of this) yield value;
-  }
-}
-
-function hash(text: string): number {
-  return Bun.hash.crc32(text) >>> 2;
 }

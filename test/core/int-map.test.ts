@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { IntMap, TextMap } from "../../src/core/persistent-map.ts";
+import { IntMap } from "../../src/core/int-map.ts";
 
 /** Dense, sparse, and at the edges of the levels of the trie. */
 const key = fc.oneof(
@@ -118,62 +118,5 @@ describe("IntMap", () => {
         expect(once.size).toBe(singly.size);
       }),
     );
-  });
-});
-
-/** Texts whose hashes in a TextMap are equal, found by trying. */
-function collision(): readonly [string, string] {
-  const seen = new Map<number, string>();
-  for (let count = 0; ; count++) {
-    const text = `key ${count}`;
-    const hash = Bun.hash.crc32(text) >>> 2;
-    const other = seen.get(hash);
-    if (other !== undefined) return [other, text];
-    seen.set(hash, text);
-  }
-}
-
-const [left, right] = collision();
-const text = fc.oneof(fc.constantFrom(left, right, "", "__proto__", "constructor"), fc.string({ unit: "grapheme", maxLength: 4 }));
-const textStep = fc.oneof(
-  fc.record({ do: fc.constant("set" as const), key: text, value: fc.nat() }),
-  fc.record({ do: fc.constant("delete" as const), key: text }),
-);
-
-describe("TextMap", () => {
-  test("does what a Map does, whatever the hashes, and leaves older versions as they were", () => {
-    fc.assert(
-      fc.property(fc.array(textStep, { maxLength: 60 }), (steps) => {
-        let map = TextMap.empty<number>();
-        const model = new Map<string, number>();
-        const versions: { readonly map: TextMap<number>; readonly model: ReadonlyMap<string, number> }[] = [];
-        for (const step of steps) {
-          versions.push({ map, model: new Map(model) });
-          if (step.do === "set") map = map.set(step.key, step.value);
-          else map = map.delete(step.key);
-          if (step.do === "set") model.set(step.key, step.value);
-          else model.delete(step.key);
-        }
-        versions.push({ map, model });
-        for (const version of versions) {
-          expect(new Map(version.map)).toEqual(new Map(version.model));
-          expect(version.map.size).toBe(version.model.size);
-          for (const at of [left, right, ...version.model.keys()]) expect(version.map.get(at)).toBe(version.model.get(at));
-        }
-      }),
-      { numRuns: 300 },
-    );
-  });
-
-  test("keeps two texts with one hash apart", () => {
-    const map = TextMap.from([
-      [left, 1],
-      [right, 2],
-    ]);
-    expect([map.get(left), map.get(right), map.size]).toEqual([1, 2, 2]);
-    const one = map.delete(left);
-    expect([one.get(left), one.get(right), one.size]).toEqual([undefined, 2, 1]);
-    expect(one.delete(left)).toBe(one);
-    expect([...map.set(right, 3).values()].sort()).toEqual([1, 3]);
   });
 });
