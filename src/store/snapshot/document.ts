@@ -21,7 +21,7 @@ const FORMAT_LINE = /^format = (\d+)$/m;
 const NO_FOOTER = "the last line is not the footer: the file was cut or edited";
 const OTHER_CONTENT = "the content does not agree with the sha256 in the footer";
 /** How much is made before it is written, in time and in text: then others get their turn. */
-const SLICE_MS = 5;
+const SLICE_MS = 2;
 const CHUNK_CHARACTERS = 256 * 1024;
 /** Parsed at once: the parser makes some 20 times as much of it. */
 const PART_BYTES = 128 * 1024;

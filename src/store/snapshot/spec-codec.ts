@@ -34,33 +34,34 @@ export const specSchema = v.pipe(
   }),
 );
 
-/** A Map that grows beyond 98,304 entries holds everybody up for some 15 ms; each of these stays small. */
-const CONTENT_MAPS = 256;
-/** Jobs of one request have one spec and follow one another: older ones need not be known by identity. */
-const IDENTITIES_MAX = 4_096;
+/** Jobs that share a spec, or ask for the same, follow one another: older specs need not be known, and would be garbage that is dear. */
+const KNOWN_MAX = 4_096;
 
-/** Gives each distinct spec a number, in the order in which they are met. */
+/** Gives each spec a number, in the order in which they are met; those that are alike and near each other get one. */
 export class SpecNumbers {
   private readonly byIdentity = new Map<JobSpec, number>();
-  private readonly byContent = Array.from({ length: CONTENT_MAPS }, () => new Map<string, number>());
+  private readonly byContent = new Map<string, number>();
   private readonly found: JobSpec[] = [];
 
   numberOf(spec: JobSpec): number {
     const known = this.byIdentity.get(spec);
     if (known !== undefined) return known;
-    const content = JSON.stringify(encodeSpec(spec, 0));
-    const alike = this.byContent[Bun.hash.crc32(content) % CONTENT_MAPS];
-    const number = alike?.get(content) ?? this.found.length;
+    const content = JSON.stringify(spec);
+    const number = this.byContent.get(content) ?? this.found.length;
     if (number === this.found.length) this.found.push(spec);
-    alike?.set(content, number);
-    if (this.byIdentity.size === IDENTITIES_MAX) this.byIdentity.clear();
-    this.byIdentity.set(spec, number);
+    remember(this.byContent, content, number);
+    remember(this.byIdentity, spec, number);
     return number;
   }
 
   *tables(): Generator<TomlTable> {
     for (const [number, spec] of this.found.entries()) yield encodeSpec(spec, number);
   }
+}
+
+function remember<Key>(numbers: Map<Key, number>, key: Key, number: number): void {
+  if (numbers.size === KNOWN_MAX) numbers.clear();
+  numbers.set(key, number);
 }
 
 function encodeSpec(spec: JobSpec, id: number): TomlTable {
