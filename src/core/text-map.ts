@@ -1,6 +1,6 @@
 /**
  * A persistent map with text keys, a hash array mapped trie (Bagwell, 2001): an entry stands in the first branch in which
- * nothing else has its place, so that 100,000 of them have 40,000 branches and not six each. docs/adr/0002 has the choice
+ * nothing else has its place, so that 100,000 of them need some 32,000 branches. docs/adr/0002 has the choice
  * against libraries.
  */
 import { BITS, MASK, position } from "./bitmap.ts";
