@@ -66,6 +66,14 @@ describe("the snapshot", () => {
     }
   });
 
+  test("has one spec for requests that ask for the same one after the other, and comes back as it was with any number of others", () => {
+    const texts = [...Array.from({ length: 5_000 }, (_, index) => `run ${index}`), ...Array.from({ length: 10 }, () => "run 0")];
+    const events = texts.map((cmd, first) => ({ ...ADDED, first, count: 1, spec: specOf("x", cmd) }) as const);
+    const before = applyAll(EMPTY_STATE, events);
+    expect([...encodeState(before, 1)].join("").match(/^\[\[specs\]\]$/gm)).toHaveLength(5_001);
+    expect(plain(roundTrip(before, 1))).toEqual(plain(before));
+  });
+
   test("gives back the indexes that apply made", () => {
     const events = [
       { kind: "machines-added", at: 1, addrs: ["a", "b", "c"], class: "x" },

@@ -1,12 +1,12 @@
 /** Random jobs and states for property tests: every variant, awkward texts, ids with gaps. */
 import fc from "fast-check";
 import { addCounts } from "../../src/core/apply-job.ts";
+import { IntMap } from "../../src/core/int-map.ts";
 import { FILES_INLINE_MAX, isEnded, type Job, type JobSpec, type JobState, type Run } from "../../src/core/job.ts";
 import type { Machine } from "../../src/core/machine.ts";
-import { IntMap } from "../../src/core/int-map.ts";
-import { TextMap } from "../../src/core/text-map.ts";
 import type { Problem } from "../../src/core/problem.ts";
 import type { AnsweredRequest, State, Variable } from "../../src/core/state.ts";
+import { TextMap } from "../../src/core/text-map.ts";
 import { rebuildIndexes } from "../../src/store/snapshot/indexes.ts";
 
 const awkward = fc.constantFrom(
