@@ -74,6 +74,16 @@ describe("the snapshot", () => {
     expect(plain(roundTrip(before, 1))).toEqual(plain(before));
   });
 
+  test("has one spec for what is alike wherever it comes from: a recovered one may have its fields in another order", () => {
+    const spec = specOf("x", "run");
+    const turned = Object.fromEntries(Object.entries(spec).toReversed()) as typeof spec;
+    const before = applyAll(EMPTY_STATE, [
+      { ...ADDED, first: 0, count: 1, spec },
+      { ...ADDED, first: 1, count: 1, spec: turned },
+    ]);
+    expect([...encodeState(before, 1)].join("").match(/^\[\[specs\]\]$/gm)).toHaveLength(1);
+  });
+
   test("gives back the indexes that apply made", () => {
     const events = [
       { kind: "machines-added", at: 1, addrs: ["a", "b", "c"], class: "x" },

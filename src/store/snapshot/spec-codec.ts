@@ -46,7 +46,8 @@ export class SpecNumbers {
   numberOf(spec: JobSpec): number {
     const known = this.byIdentity.get(spec);
     if (known !== undefined) return known;
-    const content = JSON.stringify(spec);
+    // Not the spec itself: the order of its fields tells where it comes from.
+    const content = JSON.stringify(encodeSpec(spec, 0));
     const number = this.byContent.get(content) ?? this.found.length;
     if (number === this.found.length) this.found.push(spec);
     remember(this.byContent, content, number);
