@@ -92,8 +92,11 @@ function toStderr(text: string): void {
   writeFully(2, lineOf(text));
 }
 
-/** A reader that is gone, or a stdout that was closed: nobody to tell, and nothing lost. */
-const UNREAD: readonly string[] = ["EPIPE", "EBADF"];
+/**
+ * A reader that is gone, or a stdout that was closed: nobody to tell, and nothing lost. A socket, which is what Node and
+ * Bun give a child for stdout, is reset when its reader leaves some of it unread.
+ */
+const UNREAD: readonly string[] = ["EPIPE", "ECONNRESET", "EBADF"];
 
 /** A non-blocking pipe may be full for a moment. @returns the system's code when it was not written to the end */
 function writeFully(descriptor: number, bytes: Uint8Array): string | null {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import type { Socket } from "bun";
 import { RequestError } from "../../src/protocol/error.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type ScriptedServer, startClient, startScriptedServer } from "./scripted-server.ts";
@@ -99,6 +100,19 @@ describe("following several logs", () => {
     const reader = child.stdout.getReader();
     await reader.read();
     await reader.cancel();
+    expect([await child.exited, await child.stderr.text()]).toEqual([0, ""]);
+  });
+
+  test("ends without a word when its reader leaves with some of it unread: a socket is then reset", async () => {
+    const { promise: reached, resolve } = Promise.withResolvers<Socket>();
+    using reader = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: resolve } });
+    const command = [process.execPath, MAIN, "job", "log", "-t", "7", "14"];
+    const child = Bun.spawn(["bash", "-c", `exec "$@" > /dev/tcp/127.0.0.1/${reader.port}`, "bash", ...command], {
+      env: server.environment,
+      stdin: "ignore",
+      stderr: "pipe",
+    });
+    (await reached).terminate();
     expect([await child.exited, await child.stderr.text()]).toEqual([0, ""]);
   });
 
