@@ -177,20 +177,25 @@ function wireMethod(name: MethodName): WireMethod {
 
 async function dialPatiently(options: DialOptions): Promise<Connection> {
   const start = performance.now();
+  const leftMs = (): number => options.timeoutMs - (performance.now() - start);
   for (let attempt = 0; ; attempt += 1) {
-    const timeoutMs = options.timeoutMs - (performance.now() - start);
     try {
-      return await Connection.dial({ ...options, timeoutMs: Math.max(1, timeoutMs) });
+      return await Connection.dial({ ...options, timeoutMs: Math.max(1, leftMs()) });
     } catch (error) {
       const delayMs = delaysAfter(error)[attempt];
-      if (delayMs === undefined || timeoutMs <= delayMs) throw error;
-      await Bun.sleep(delayMs * (0.5 + Math.random()));
+      if (delayMs === undefined) throw error;
+      await Bun.sleep(Math.max(0, Math.min(delayMs * (0.5 + Math.random()), leftMs())));
+      // What is known says more than that the time is over.
+      if (leftMs() <= 0) throw error;
     }
   }
 }
 
 function delaysAfter(error: unknown): readonly number[] {
-  if (!(error instanceof ClientError) || error.code !== "no-server") return [];
+  if (!(error instanceof ClientError)) return [];
+  // Nothing has been asked yet.
+  if (error.code === "connection-lost" && error.data.during === "handshake") return RETRY_DELAYS_MS.closed;
+  if (error.code !== "no-server") return [];
   const { reason } = error.data;
   return reason === "refused" || reason === "closed" ? RETRY_DELAYS_MS[reason] : [];
 }

@@ -38,6 +38,11 @@ export class ClientHandshake {
     this.hello = encodeHello({ protocol: PROTOCOL_VERSION, nonce: options.nonce, programVersion: options.programVersion });
   }
 
+  /** Has it said all of its hello? */
+  get greeted(): boolean {
+    return this.#expected !== null;
+  }
+
   /** Has the other side said anything yet? */
   get heard(): boolean {
     return this.#received.length > 0;

@@ -8,6 +8,7 @@ import { connect } from "../../src/client/client.ts";
 import { ClientError, exitCodeOf } from "../../src/client/error.ts";
 import { encodeHello } from "../../src/protocol/handshake.ts";
 import { formatToken } from "../../src/protocol/token.ts";
+import { PROTOCOL_VERSION } from "../../src/protocol/version.ts";
 import { forwardPort } from "../daemon/server/forwarder.ts";
 import { TestServer } from "../daemon/server/test-server.ts";
 import { squat } from "./squatter.ts";
@@ -64,14 +65,14 @@ test.each([
   expect([error.code, error.data.reason, exitCodeOf(error.code)]).toEqual(["bad-address", reason, 2]);
 });
 
-test("a port where nobody listens is no-server, within a second", async () => {
+test("a port where nobody listens is no-server, before the time for connecting is over", async () => {
   await using gone = squat({});
   const { address } = gone;
   await gone[Symbol.asyncDispose]();
   const start = performance.now();
   const error = await failure(address);
   expect([error.code, error.data.reason, exitCodeOf(error.code)]).toEqual(["no-server", "refused", 3]);
-  expect(performance.now() - start).toBeLessThan(1_000);
+  expect(performance.now() - start).toBeLessThan(4_000);
 });
 
 test("a server that is just starting is waited for", async () => {
@@ -154,6 +155,32 @@ test("an echo is recognised by our own hello, before the bytes of a proof could 
     await using squatter = squat({ answer: (bytes: Uint8Array) => bytes });
     expect((await failure(squatter.address, tokenFile, 2_000)).code).toBe("not-our-server");
   }
+});
+
+test("a server that drops us before we could prove anything, to make room, is tried again", async () => {
+  await using server = await TestServer.start();
+  const hello = encodeHello({ protocol: PROTOCOL_VERSION, nonce: new Uint8Array(32), programVersion: "1.0.0" });
+  let dropped = 0;
+  using gate = Bun.listen<{ there: Promise<Bun.Socket> | null }>({
+    hostname: "127.0.0.2",
+    port: server.port,
+    socket: {
+      open: (socket) => {
+        socket.data = { there: null };
+        if (dropped++ < 2) return void socket.write(hello);
+        const there = { data: (_: Bun.Socket, bytes: Buffer) => void socket.write(bytes), close: () => void socket.end() };
+        socket.data.there = Bun.connect({ hostname: "127.0.0.1", port: server.port, socket: there });
+      },
+      data: (socket, bytes) => {
+        if (socket.data.there === null) socket.end();
+        else void socket.data.there.then((there) => there.write(bytes));
+      },
+    },
+  });
+  const client = await connect({ address: `127.0.0.2:${gate.port}`, tokenFile: server.tokenFile });
+  expect(await client.call("server.ping", {})).toEqual({ version: "9.8.7" });
+  client.close();
+  expect(dropped).toBe(3);
 });
 
 test("a server that says nothing at all is a timeout", async () => {
