@@ -67,7 +67,8 @@ function installedMatchesLock() {
   const installedText = readIfThere(join(modules, ".package-lock.json"));
   if (installedText === undefined) return false;
   const wanted = readJson("package-lock.json").packages;
-  const installed = JSON.parse(installedText).packages;
+  const installed = packagesIn(installedText);
+  if (installed === undefined) return false;
   const manifest = readJson("package.json");
   for (const kind of ["dependencies", "devDependencies", "optionalDependencies"]) {
     if (JSON.stringify(sorted(manifest[kind])) !== JSON.stringify(sorted(wanted[""]?.[kind]))) return false;
@@ -84,6 +85,15 @@ function installedMatchesLock() {
     if (!existsSync(join(root, path, "package.json"))) return false;
   }
   return true;
+}
+
+/** Nothing while another npm writes it. */
+function packagesIn(text) {
+  try {
+    return JSON.parse(text).packages;
+  } catch {
+    return undefined;
+  }
 }
 
 function sorted(record = {}) {
@@ -140,14 +150,16 @@ async function runScript(script, args) {
     // As under npm: scripts resolve relative paths of the command line against it.
     INIT_CWD: process.env.INIT_CWD ?? process.cwd(),
   };
-  const child = spawn(bunPath(), [resolve(root, script), ...args], { cwd: root, env, stdio: "inherit" });
+  let child;
   const forwarded = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR2"];
   const forward = (signal) => {
     // A terminal has already given ^C and ^\ to the child, which is in our process group.
     if ((signal === "SIGINT" || signal === "SIGQUIT") && process.stdin.isTTY) return;
     child.kill(signal);
   };
+  // Before the script begins: whoever sees its first words may signal at once.
   for (const signal of forwarded) process.on(signal, forward);
+  child = spawn(bunPath(), [resolve(root, script), ...args], { cwd: root, env, stdio: "inherit" });
   const { code, signal } = await new Promise((settle, refuse) => {
     child.once("error", (error) => refuse(new BootstrapError(`Bun could not be started: ${error.message}`)));
     child.once("close", (exitCode, exitSignal) => settle({ code: exitCode, signal: exitSignal }));
