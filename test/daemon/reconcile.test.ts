@@ -30,17 +30,18 @@ test("a machine that never answers holds up neither the runs on this host nor ne
   expect(daemon.job(far.jid).state.kind).toBe("running");
 });
 
-test("a thousand runs of this host are classified within 5 s", async () => {
+test("a thousand runs of this host are classified in less than 5 s of processor time", async () => {
   const first = await Assembly.open();
   const addrs = Array.from({ length: 1_000 }, (_, index) => `local/${index}`);
   await first.pool("x", ...addrs);
   const jid = await first.add({ count: 1_000 });
   await first.until(jid + 999, "running");
   await using daemon = await first.restart();
-  const began = performance.now();
+  const before = process.cpuUsage();
   for (const runId of daemon.hosts.running().slice(0, 500)) daemon.hosts.finish(runId, 1);
   await daemon.begin();
-  expect(performance.now() - began).toBeLessThan(5_000);
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1_000).toBeLessThan(5_000);
   expect(daemon.engine.state.counts).toMatchObject({ running: 500, failed: 500 });
 });
 

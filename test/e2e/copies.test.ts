@@ -36,29 +36,29 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
   const there = (...names: string[]): string => join(daemon.folder, "there", ...names);
   const here = (...names: string[]): string => join(daemon.folder, "results", ...names);
 
-  test("a file of 200 MB arrives whole, while a folder of 5,000 small files comes from another machine", async () => {
+  test("a file of 60 MB arrives whole, while a folder of 5,000 small files comes from another machine", async () => {
     mkdirSync(there("many"), { recursive: true });
     const large = await produce(
-      `head -c 200000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`,
+      `head -c 60000000 /dev/urandom >'${there("large")}'; sha256sum <'${there("large")}'; echo 'RESULTS: ${there("large")}'`,
     );
     const many = await produce(
       `cd '${there("many")}' && seq 1 5000 | while read n; do echo "file $n" >f$n; done; echo 'RESULTS: ${there("many")}'`,
     );
-    const largeJob = await daemon.ended(large, 55);
-    const manyJob = await daemon.ended(many, 55);
+    const largeJob = await daemon.ended(large, 100);
+    const manyJob = await daemon.ended(many, 100);
     expect([largeJob, manyJob].map((job) => [job.status, job.error])).toEqual([
       ["done", null],
       ["done", null],
     ]);
     const expected = daemon.output(largeJob).slice(0, 64);
     expect(await sha256(here("large"))).toBe(expected);
-    expect(largeJob.files).toEqual([{ path: "large", bytes: 200_000_000, sha256: expected }]);
+    expect(largeJob.files).toEqual([{ path: "large", bytes: 60_000_000, sha256: expected }]);
     expect(readdirSync(here("many"))).toHaveLength(5_000);
     const wrong = Array.from({ length: 5_000 }, (_, index) => index + 1).filter(
       (n) => readFileSync(here("many", `f${n}`), "utf8") !== `file ${n}\n`,
     );
     expect(wrong).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 
   test("names with spaces, quotes, a newline, UTF-8 and shell characters arrive as they are", async () => {
     const names = ["a b", `it's "quoted"`, "two\nlines", "Größe ✓ 漢字", "$(touch pwned); *", "-rf", "back\\slash"];

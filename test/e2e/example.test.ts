@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { freePort } from "../../scripts/free-port.ts";
 import { processesAtHomeIn, sendSignal } from "../../scripts/process-tree.ts";
 import { buildTestBinary } from "../support/binary.ts";
+import { freePort } from "../support/free-port.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const root = resolve(import.meta.dir, "../..");

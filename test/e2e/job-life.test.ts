@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run, startMachines, TestDaemon } from "../support/daemon.ts";
+import { type JobJson, run, startMachines, TestDaemon } from "../support/daemon.ts";
 import { isAlive, sshdAvailable } from "../support/sshd.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -41,8 +41,16 @@ describe("a timeout", () => {
   const stubborn = (): string =>
     `echo begun; timeout 60 sh -c 'trap "" TERM; ${writePid("inner").replaceAll("'", `'"'"'`)}; while :; do sleep 0.1; done'`;
 
+  /** The timeout is set when all of it has begun. */
+  const timedOut = async (server: TestDaemon, name: string, command: string): Promise<JobJson> => {
+    const jid = await server.add(name, command, "--timeout", "1h");
+    await pidIn("inner");
+    await server.ok("job", "settimeout", "1s", String(jid));
+    return await server.ended(jid, 25);
+  };
+
   test("ends a local job: failed, timed out, and nothing of it is left", async () => {
-    const job = await daemon.ended(await daemon.add("here", stubborn(), "--timeout", "1s"));
+    const job = await timedOut(daemon, "here", stubborn());
     expect(job.status).toBe("failed");
     expect(job.error).toContain("timeout");
     expect(isAlive(await pidIn("inner"))).toBe(false);
@@ -54,15 +62,17 @@ describe("a timeout", () => {
     await using there = await startMachines(1);
     await using remote = await TestDaemon.start({ config, machines: there.all });
     await remote.ok("machine", "add", ...there.addresses, "lab");
-    const job = await remote.ended(await remote.add("lab", stubborn(), "--timeout", "1s"));
+    const job = await timedOut(remote, "lab", stubborn());
     expect(job.status).toBe("failed");
     expect(job.error).toContain("timeout");
     expect(isAlive(await pidIn("inner"))).toBe(false);
   });
 
   test("gives a job that heeds TERM the time to tidy up", async () => {
-    const job = await daemon.ended(
-      await daemon.add("here", "trap 'echo tidied; exit 0' TERM; echo begun; while :; do sleep 0.05; done", "--timeout", "1s"),
+    const job = await timedOut(
+      daemon,
+      "here",
+      `trap 'echo tidied; exit 0' TERM; echo begun; ${writePid("inner")}; while :; do sleep 0.05; done`,
     );
     expect(job.status).toBe("failed");
     expect(job.error).toContain("timeout");

@@ -196,16 +196,15 @@ describe.skipIf(!sshdAvailable())("machine setup over SSH (SKIPPED without sshd)
   });
 
   test("--stagger is done by the server: the client is back at once, and a restart keeps the time", async () => {
-    const before = performance.now();
-    const [first = -1, second = -1] = await setUp("-m", a, "-m", b, "-c", "lab", "--stagger", "3", "--", step(1));
-    expect(performance.now() - before).toBeLessThan(2_500);
-    expect((await daemon.ended(first)).status).toBe("done");
+    const [first = -1, second = -1] = await setUp("-m", a, "-m", b, "-c", "lab", "--stagger", "6", "--", step(1));
+    // The client is back before the second may begin.
     expect(await daemon.ok("job", "why", String(second))).toContain("--stagger");
+    expect((await daemon.ended(first)).status).toBe("done");
     await daemon.stop();
     await daemon.start();
-    const [job, late] = [await daemon.show(first), await daemon.ended(second)];
+    const late = await daemon.ended(second);
     expect(late.status).toBe("done");
-    expect(Date.parse(late.started ?? "") - Date.parse(job.started ?? "")).toBeGreaterThan(2_000);
+    expect(Date.parse(late.started ?? "") - Date.parse(late.created)).toBeGreaterThan(5_900);
   });
 
   test("one timeout is for all commands together, and stops what the command started", async () => {

@@ -12,6 +12,9 @@ import { waitFor } from "../support/wait-for.ts";
 
 const seed = Number(process.env["EXPJOB_TEST_SEED"] ?? Date.now() % 2 ** 31);
 const sequences = Number(process.env["EXPJOB_TEST_SEQUENCES"] ?? 200);
+/** A host that is too slow for all of them plays what it can in this time. */
+const ENOUGH_MS = process.env["EXPJOB_TEST_SEED"] === undefined ? 120_000 : Number.POSITIVE_INFINITY;
+const SEQUENCES_MIN = 20;
 const STEPS = 7;
 const CLASSES = ["red", "blue"] as const;
 
@@ -292,7 +295,7 @@ function inOrder(record: Readonly<Record<string, unknown>>): unknown {
   return Object.fromEntries([...Object.entries(rest).sort(), ["variables", Object.entries(variables ?? {}).sort()]]);
 }
 
-test(`two hundred random sequences of commands are answered as a simple model answers them (seed ${seed})`, async () => {
+test(`${sequences} random sequences of commands are answered as a simple model answers them (seed ${seed})`, async () => {
   const config =
     '[limits]\nkill_grace = "2s"\nfailures_before_quarantine = 1000000\n[class.red]\nbackoff = "0.05s"\n[class.blue]\nbackoff = "0.05s"\n';
   await using daemon = await TestDaemon.start({ config });
@@ -300,17 +303,20 @@ test(`two hundred random sequences of commands are answered as a simple model an
   const chance = random(seed);
   let nextId = 0;
   let variable: string | undefined;
-  for (let index = 0; index < sequences; index++) {
+  const began = performance.now();
+  let played = 0;
+  for (; played < sequences && (played < SEQUENCES_MIN || performance.now() - began < ENOUGH_MS); played++) {
     const model = new QueueModel(nextId);
     if (variable !== undefined) model.variables.set("V", variable);
     const sequence = new Sequence(daemon, model, chance);
     try {
       await sequence.run();
     } catch (error) {
-      throw new Error(`sequence ${index} of seed ${seed}:\n${sequence.story}\n${daemon.stderr}`, { cause: error });
+      throw new Error(`sequence ${played} of seed ${seed}:\n${sequence.story}\n${daemon.stderr}`, { cause: error });
     }
     ({ nextId } = model);
     variable = model.variables.get("V");
   }
-  expect(nextId).toBeGreaterThan(sequences);
+  expect(nextId).toBeGreaterThan(played);
+  if (played < sequences) console.warn(`only ${played} of ${sequences} sequences in ${ENOUGH_MS / 1_000} s`);
 }, 300_000);

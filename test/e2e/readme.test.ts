@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { buildTestBinary } from "../support/binary.ts";
-import { freePort } from "../support/sshd.ts";
+import { freePort } from "../support/free-port.ts";
 
 const README = join(import.meta.dir, "../../README.md");
 const folder = mkdtempSync(join(tmpdir(), "expjob-readme-"));

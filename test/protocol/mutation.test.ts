@@ -99,6 +99,6 @@ test(`${ROUNDS} mutated messages are accepted or refused, quickly and in bounded
   expect(counts.accepted + counts.refused).toBe(ROUNDS);
   expect(counts.accepted).toBeGreaterThan(ROUNDS / 50);
   expect(counts.refused).toBeGreaterThan(ROUNDS / 4);
-  expect(slowestMs).toBeLessThan(1_000);
+  expect(slowestMs).toBeLessThan(5_000);
   expect(process.memoryUsage().rss - before).toBeLessThan(128 * 1024 * 1024);
 });

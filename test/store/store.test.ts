@@ -229,7 +229,7 @@ describe("a damaged directory", () => {
     renameSync(scratch.path("journal"), scratch.path("elsewhere"));
     expect(await refusalOf(scratch.folder)).toMatchObject({ code: "damaged", data: { file: scratch.path("journal") } });
     renameSync(scratch.path("elsewhere"), scratch.path("journal"));
-    const segments = readdirSync(scratch.path("journal"));
+    const segments = readdirSync(scratch.path("journal")).sort();
     rmSync(scratch.path("journal", segments.at(-1) ?? ""));
     expect(await refusalOf(scratch.folder)).toMatchObject({ code: "damaged" });
   });

@@ -7,7 +7,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildTestBinary, type TestBinary } from "./binary.ts";
-import { freePort, isAlive, type Sshd, type SshdOptions, startSshd } from "./sshd.ts";
+import { freePort } from "./free-port.ts";
+import { isAlive, type Sshd, type SshdOptions, startSshd } from "./sshd.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface TestDaemonOptions {
@@ -43,6 +44,7 @@ export interface JobJson {
   readonly error: string | null;
   readonly warning: string | null;
   readonly attempt: number;
+  readonly created: string;
   readonly retry_of: number | null;
   readonly retried_by: number | null;
   readonly command_line: string;
@@ -227,12 +229,13 @@ export class TestDaemon implements AsyncDisposable {
     return await this.show(jid);
   }
 
+  /** A job is running from the decision on; here it must have begun too. */
   async untilStatus(jid: number, status: string): Promise<JobJson> {
     let job = await this.show(jid);
     await waitFor(
       async () => {
         job = await this.show(jid);
-        return job.status === status;
+        return job.status === status && (status !== "running" || job.started !== null);
       },
       { what: () => `job ${jid} ${status}: ${JSON.stringify(job)}`, everyMs: 50, timeoutMs: 20_000 },
     );

@@ -48,9 +48,8 @@ export function overlaps(lines: readonly LedgerLine[]): string[] {
   return found;
 }
 
-/** Starts that came before a lower JID of the queue, more than `machines` can explain, which start side by side. */
+/** Jobs that began before so many of lower JIDs that `machines`, on which they begin side by side, cannot explain it. */
 export function startedOutOfOrder(lines: readonly LedgerLine[], machines: number): number[] {
   const starts = lines.filter((line) => line.what === "start").map((line) => line.jid);
-  const sorted = starts.toSorted((a, b) => a - b);
-  return starts.filter((jid, index) => Math.abs(sorted.indexOf(jid) - index) >= machines);
+  return starts.filter((jid, index) => starts.slice(index + 1).filter((later) => later < jid).length >= machines);
 }

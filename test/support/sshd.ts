@@ -6,11 +6,11 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../../scripts/free-port.ts";
 import { findSshd, OpensshServer } from "../../scripts/openssh-server.ts";
 import { isAlive, sendSignal } from "../../scripts/process-tree.ts";
+import { freePort } from "./free-port.ts";
 
-export { freePort, isAlive };
+export { isAlive };
 
 export interface SshdOptions {
   /** Default 127.0.0.1. */

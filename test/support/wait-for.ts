@@ -7,7 +7,7 @@ export interface WaitForOptions {
 }
 
 export async function waitFor(condition: () => boolean | Promise<boolean>, options: WaitForOptions = {}): Promise<void> {
-  const { timeoutMs = 10_000, everyMs = 10 } = options;
+  const { timeoutMs = 30_000, everyMs = 10 } = options;
   const end = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${options.what?.() ?? condition.toString()}`);

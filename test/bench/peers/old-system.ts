@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { canConnect } from "../../../scripts/free-port.ts";
-import { freePort } from "../../support/sshd.ts";
+import { freePort } from "../../support/free-port.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { type Absent, type Subject, timed } from "../measure.ts";
 import { amendedCrateOrAbsent } from "./install.ts";

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { freePort } from "../../support/sshd.ts";
+import { freePort } from "../../support/free-port.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { type Absent, type Subject, timed } from "../measure.ts";
 import { programOrAbsent } from "./install.ts";

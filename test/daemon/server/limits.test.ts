@@ -23,7 +23,7 @@ test("a silent client is dropped when the time for the handshake is over", async
     at += 1;
     return silent.closed && slow.closed;
   });
-  expect(performance.now() - start).toBeLessThan(5_000);
+  expect(performance.now() - start).toBeLessThan(DEADLINES_MS.handshake);
   expect([silent.receivedBytes, slow.receivedBytes]).toEqual([0, 0]);
 });
 
@@ -41,7 +41,7 @@ test("a frame that trickles in is given up, one that is quick is answered", asyn
 
 test("a connection without requests is closed, one that waits for an answer is not", async () => {
   await using server = await TestServer.start({
-    deadlinesMs: { ...DEADLINES_MS, idle: 200 },
+    deadlinesMs: { ...DEADLINES_MS, idle: 2_000 },
     handlers: {
       "job.wait": (_params, { signal }) => new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
     },

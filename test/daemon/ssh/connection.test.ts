@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { localUserName } from "../../../src/daemon/ssh/local-user.ts";
 import { readAll, runToEnd } from "../../contract/machine-shell.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
+import { freePort } from "../../support/free-port.ts";
 import { connectTo, freshSettings, openConnections, problemOf } from "../../support/ssh-connections.ts";
-import { freePort, generateKey, type Sshd, startSshd } from "../../support/sshd.ts";
+import { generateKey, type Sshd, startSshd } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
 // Real servers on a machine that is busy with other tests.
@@ -57,12 +58,10 @@ describe("a machine that cannot be reached", () => {
     const address = blackhole.address();
     const port = address !== null && typeof address === "object" ? address.port : 0;
     using connections = connectTo(sshd, { connectTimeoutMs: 300 });
-    const began = performance.now();
     expect(await problemOf(connections.shell(`127.0.0.1:${port}`).run("true"))).toMatchObject({
       code: "unreachable",
       data: { message: "no answer within the connect timeout" },
     });
-    expect(performance.now() - began).toBeLessThan(3000);
     for (const socket of held) socket.destroy();
     blackhole.close();
   });
@@ -193,29 +192,27 @@ describe("a connection", () => {
 
   test("to a machine that hangs is given up after the keepalives", async () => {
     await using frozen = await startSshd();
-    using connections = connectTo(frozen, { keepaliveIntervalMs: 100, keepaliveCountMax: 3 });
+    using connections = connectTo(frozen, { keepaliveIntervalMs: 300, keepaliveCountMax: 3 });
     const process = await connections.shell(frozen.machine).run("cat", { keepInputOpen: true });
-    const began = performance.now();
     frozen.freeze();
     expect(await problemOf(process.exited)).toMatchObject({ code: "unreachable", data: { message: "no answer to keepalives" } });
-    expect(performance.now() - began).toBeLessThan(2000);
     frozen.thaw();
   });
 
   test("outlives a long silence of what runs on it", async () => {
-    using connections = connectTo(sshd, { keepaliveIntervalMs: 20, keepaliveCountMax: 3 });
-    expect((await runToEnd(connections.shell(sshd.machine), "sleep 0.5; echo still")).stdout).toBe("still\n");
+    using connections = connectTo(sshd, { keepaliveIntervalMs: 200, keepaliveCountMax: 3 });
+    expect((await runToEnd(connections.shell(sshd.machine), "sleep 2; echo still")).stdout).toBe("still\n");
   });
 
   test("that nothing uses is closed, and one with something running is not", async () => {
     const lost: string[] = [];
     using connections = openConnections({
       settings: { configFile: sshd.client.configFile },
-      limits: { idleCloseMs: 50 },
+      limits: { idleCloseMs: 500 },
       onDisconnect: (machine) => lost.push(machine),
     });
     const shell = connections.shell(sshd.machine);
-    expect((await runToEnd(shell, "sleep 0.3; echo in")).stdout).toBe("in\n");
+    expect((await runToEnd(shell, "sleep 1; echo in")).stdout).toBe("in\n");
     expect(lost).toEqual([]);
     await waitFor(() => lost.length === 1);
     expect((await runToEnd(shell, "echo again")).stdout).toBe("again\n");

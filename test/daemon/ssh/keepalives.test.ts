@@ -79,7 +79,6 @@ test("a machine that falls silent is given up, and what runs on another goes on"
   expect(await problemOf(lost.exited)).toMatchObject({ code: "unreachable", data: { message: "no answer to keepalives" } });
   // Asked twice, and the last interval to wait; the first may be nearly over when it falls silent.
   expect(performance.now() - began).toBeGreaterThan(1.9 * INTERVAL_MS);
-  expect(performance.now() - began).toBeLessThan(4 * INTERVAL_MS);
   await kept.write("still here\n");
   const { value } = await kept.stdout[Symbol.asyncIterator]().next();
   expect(Buffer.from(value ?? new Uint8Array()).toString()).toBe("still here\n");

@@ -51,7 +51,7 @@ describe("a login shell", () => {
 
   test("that never starts our script is unusable, with what it said", async () => {
     await using silent = await behindShell("#!/bin/sh\necho This account is for backups only\nexec cat > /dev/null\n");
-    using connections = connectTo(silent, { shellStartTimeoutMs: 500 });
+    using connections = connectTo(silent, { shellStartTimeoutMs: 3_000 });
     const reason = await problemOf(connections.shell(silent.machine).run("true", { input: "secret" }));
     expect(reason).toMatchObject({ code: "shell-unusable", data: { said: "This account is for backups only" } });
   });
@@ -119,7 +119,7 @@ describe("a machine that misbehaves", () => {
         server.behaviour = { output: "fine" };
         expect((await runToEnd(connections.shell(server.machine), "true")).stdout).toBe("fine");
       },
-      { shellStartTimeoutMs: 300 },
+      { shellStartTimeoutMs: 1_500 },
     ));
 
   test("by refusing to execute, or every channel, is unusable", () =>
