@@ -222,7 +222,8 @@ export class Runs {
           this.watchTimeout(jid);
           await this.stop(jid);
         }
-        return "followed";
+        // Nobody looked while that was written down, which on a full disk may take hours: it may have been cut off since.
+        return this.followed.has(runId) ? "followed" : "open";
       case "exited":
         return await this.exited(job, run, outcome);
       case "not-started":

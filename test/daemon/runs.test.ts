@@ -148,6 +148,31 @@ describe("a run out of sight", () => {
     await daemon.until(jid, "done");
   });
 
+  test("again, while a full disk keeps us from writing down that it was found, is looked for again", async () => {
+    const first = await Assembly.open();
+    await first.pool("x", "far");
+    const { jid, runId } = await first.running();
+    await using daemon = await first.restart();
+    const written = Promise.withResolvers<void>();
+    const observe = daemon.engine.observe.bind(daemon.engine);
+    let isFound = false;
+    daemon.engine.observe = async (fact) => {
+      isFound ||= fact.kind === "run-found";
+      if (fact.kind === "run-found") await written.promise;
+      await observe(fact);
+    };
+    void daemon.begin();
+    await waitFor(() => isFound);
+    daemon.hosts.disconnect("far");
+    await waitFor(() => daemon.machine("far").health.kind === "unreachable");
+    daemon.hosts.reconnect("far");
+    await Bun.sleep(100);
+    written.resolve();
+    daemon.hosts.finish(runId, 3);
+    await daemon.until(jid, "failed");
+    expect(daemon.job(jid).state).toMatchObject({ exitCode: 3 });
+  });
+
   test("whose directory cannot be read for a while is asked again", async () => {
     const hosts = new FakeHosts();
     const fake = new FakeRunner(hosts);
