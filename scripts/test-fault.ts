@@ -137,7 +137,7 @@ async function runOne({ file, piece, pieces }: Part, { form, counts, kept }: One
     EXPJOB_FAULT_PIECES: `${pieces}`,
     EXPJOB_FAULT_REPORT: reportFile,
   };
-  const limitMs = form === "long" ? 12 * 3_600_000 : 240_000;
+  const limitMs = form === "long" ? 12 * 3_600_000 : 480_000;
   const result = await runTestFile({
     root,
     file,

@@ -17,8 +17,8 @@ import { describeGate, gates, runGate } from "./check.ts";
 import { endRunningFiles, missingNeed, runTestFile, type TestFileResult } from "./test-file.ts";
 
 const root = resolve(import.meta.dir, "..");
-const testTimeoutMs = 30_000;
-const fileTimeoutMs = 240_000;
+const testTimeoutMs = 90_000;
+const fileTimeoutMs = 480_000;
 /** Debian keeps sshd where an ordinary user's PATH does not lead. */
 const searchPath = `${process.env.PATH ?? ""}:/usr/sbin:/usr/local/sbin:/sbin`;
 /** The slow folders first, so that no long file runs alone at the end. */

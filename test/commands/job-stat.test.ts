@@ -155,7 +155,7 @@ describe("the programs of job stat", () => {
     const words = ["--no-headers", "--jid", "--class", "--class-map", "echo x"];
     const { out } = await stat("--after", "1000", ...words);
     expect(out).toBe(Array.from({ length: 5_000 }, (_, index) => `${1_000 + index}\tx\n`).join(""));
-  }, 60_000);
+  }, 120_000);
 
   test("run at once, as many as there are cores", async () => {
     const folder = join(server.stateDir, "meet");

@@ -47,7 +47,7 @@ describe("serve", () => {
     expect((await run(environment, "stop")).out).toBe(`The server (process ${pid}) has stopped. Jobs that ran go on.\n`);
     await waitFor(() => !isAlive(pid));
     expect((await run(environment, "status")).code).toBe(3);
-  }, 30_000);
+  }, 120_000);
 
   test("refuses a second server: 5 for the same state, 6 for the same port, with who it is", async () => {
     const environment = await surroundings("first");
@@ -59,7 +59,7 @@ describe("serve", () => {
     expect(samePort.code).toBe(6);
     expect(samePort.err).toContain(`is taken by process ${pid}`);
     expect((await run(environment, "stop")).code).toBe(0);
-  }, 30_000);
+  }, 120_000);
 
   test("2 for a wrong setting, before anything is made", async () => {
     const environment = await surroundings("never");
@@ -75,7 +75,7 @@ describe("serve", () => {
     const address = await run(environment, "serve", "--address", "192.0.2.1:3030");
     expect(address.code).toBe(2);
     expect(address.err).toContain("not an address of this host alone");
-  }, 30_000);
+  }, 120_000);
 
   test("is called the old way by a driver's path, and says what has changed", async () => {
     const environment = await surroundings("old");
@@ -89,5 +89,5 @@ describe("serve", () => {
     expect(log).toContain("log4rs.yml");
     expect((await run(environment, "stop")).code).toBe(0);
     expect((await run(environment, "./driver")).code).toBe(2);
-  }, 30_000);
+  }, 120_000);
 });

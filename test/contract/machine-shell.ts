@@ -31,7 +31,7 @@ export async function runToEnd(
 }
 
 export function machineShellContract(name: string, open: () => Promise<ShellUnderTest>): void {
-  setDefaultTimeout(30_000);
+  setDefaultTimeout(120_000);
   describe(`machine shell contract: ${name}`, () => {
     let under: ShellUnderTest;
     let folder: string;

@@ -50,7 +50,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       await Promise.all(Array.from({ length: 8 }, worker));
       expect([...ended].filter(([code, exitCode]) => code !== exitCode)).toEqual([]);
       expect(ended.size).toBe(256);
-    }, 60_000);
+    }, 120_000);
 
     test.each([
       ["HUP", 1],
@@ -74,7 +74,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       expect(Buffer.compare(readFileSync(request.log.stdout), readFileSync(copy))).toBe(0);
       expect(statSync(copy).size).toBe(10_000_000);
       expect(bed.stderr(request)).toBe("end");
-    }, 30_000);
+    }, 120_000);
 
     test("output is visible while the job runs, and logs that exist are appended to", async () => {
       const { request, finish } = bed.endless("printf early; printf oops >&2");
@@ -268,7 +268,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({ kind: "lost", sessionEmpty: false });
       finish(0);
       await outcome.end;
-    }, 60_000);
+    }, 120_000);
 
     test.each([
       ["a FIFO", (path: string) => void Bun.spawnSync(["mkfifo", path])],
@@ -308,7 +308,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       finish(77);
       expect(exitCodeOf(await attached.end)).toBe(77);
       expect(bed.stdout(request)).toBe("first\n");
-    }, 20_000);
+    }, 120_000);
 
     test("a hundred runs end with their own exit codes after the program that started them was killed", async () => {
       const { starterCommand } = bed.under;
@@ -332,6 +332,6 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       for (const [index, run] of runs.entries()) run.finish(index);
       const ends = await Promise.all(attached.map((one) => (one.kind === "running" ? one.end : one)));
       expect(ends.map((end) => (end.kind === "exited" ? end.exitCode : end))).toEqual(runs.map((_, index) => index));
-    }, 60_000);
+    }, 120_000);
   });
 }

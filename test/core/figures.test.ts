@@ -55,7 +55,7 @@ const done = jids.map((jid): Event => ({ kind: "job-done", at: 3_000, jid, prefi
 test("a matrix of 100,000 jobs is decided and applied in a second", () => {
   expect(queued.counts.waiting).toBe(100_000);
   expect(cost("matrix of 100,000: decide and apply", 5, () => after(pooled, largeMatrix))).toBeLessThan(1_000);
-}, 60_000);
+}, 120_000);
 
 test("scheduling costs less than 0.1 ms a job, with 100,000 waiting and 1,000 machines", () => {
   expect(jids).toHaveLength(1_000);
@@ -84,7 +84,7 @@ test("canceling a matrix of 100,000 is decided and applied in three seconds", ()
   const command: Command = { kind: "cancel-jobs", jids: all, recalled: [], forget: false, lenient: true };
   expect(after(queued, command).counts.canceled).toBe(100_000);
   expect(cost("cancel 100,000: decide and apply", 2, () => after(queued, command))).toBeLessThan(3_000);
-}, 60_000);
+}, 120_000);
 
 function repeat(times: number, work: () => void): void {
   for (let count = 0; count < times; count++) work();

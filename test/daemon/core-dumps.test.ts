@@ -22,7 +22,7 @@ test.skipIf(!mayDump)(
     expect(output).toEndWith("\n0\n");
     expect(daemon.stderr).not.toContain("core dumps");
   },
-  60_000,
+  120_000,
 );
 
 test("what /proc says of the limit is read", () => {

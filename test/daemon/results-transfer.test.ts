@@ -6,7 +6,7 @@ import { FILES_INLINE_MAX } from "../../src/core/job.ts";
 import { readRecord } from "../../src/daemon/copier/record.ts";
 import { contents, Scene, write } from "./transfer/scene.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const FILES = { "out/a": "first", "out/sub/b": "second" };
 

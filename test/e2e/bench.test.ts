@@ -25,7 +25,7 @@ test("a quick bench of jobs and start-up gives a row for each figure", async () 
   ]);
   expect(rows.filter((row) => !(row.ours.median > 0) || !(row.ratio === null || row.ratio.median > 0))).toEqual([]);
   expect(rows.filter((row) => row.ratio === null).map((row) => row.what)).toEqual(["processor time of the server alone, a job"]);
-}, 60_000);
+}, 120_000);
 
 test("a peer that is not here is named with the reason, and nothing is installed when it is not wanted", async () => {
   const cache = mkdtempSync(join(tmpdir(), "expjob-bench-cache-"));
@@ -38,7 +38,7 @@ test("a peer that is not here is named with the reason, and nothing is installed
   } finally {
     rmSync(cache, { recursive: true, force: true });
   }
-}, 60_000);
+}, 120_000);
 
 test("a bench that is interrupted leaves neither files nor processes", async () => {
   await buildTestBinary();
@@ -61,7 +61,7 @@ test("a bench that is interrupted leaves neither files nor processes", async () 
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}, 60_000);
+}, 120_000);
 
 function lives(pid: string, folder: string): boolean {
   try {

@@ -153,7 +153,7 @@ for (const shell of [bash, zsh, fish].filter(({ name }) => isHere(name))) {
       expect((await typed.tab("j job add small 'true' resul")).line).toMatch(/^j job add small 'true' results\\ dir\/ ?$/);
       expect((await typed.tab("j machine check \\[")).line).toBe(`j machine check ${shell.bracketed} `);
       expect(existsSync(join(folder, "canary"))).toBe(false);
-    }, 60_000);
+    }, 120_000);
 
     test("runs nothing of a job, a variable or the line", async () => {
       // TAB of zsh expands the word at the cursor by itself, completions or not: here it completes only.
@@ -174,7 +174,7 @@ for (const shell of [bash, zsh, fish].filter(({ name }) => isHere(name))) {
         await typed.tab(text);
       expect(existsSync(canary)).toBe(false);
       expect((await typed.tab("j var rm HOST")).line).toBe("j var rm HOSTILE ");
-    }, 60_000);
+    }, 120_000);
 
     test("goes where the line says, and offers what it knows without a server", async () => {
       await using typed = await shell.start("j", { EXPJOBSERVER_ADDRESS: "127.0.0.1:1", EXPJOBSERVER_STATE_DIR: "/nowhere" });
@@ -187,7 +187,7 @@ for (const shell of [bash, zsh, fish].filter(({ name }) => isHere(name))) {
       if (shell.name === "bash") return;
       const assigned = `EXPJOBSERVER_ADDRESS=${daemon.address} EXPJOBSERVER_STATE_DIR=${daemon.stateDir} j machine ls --class`;
       expect((await typed.tab(`${assigned} sma`)).line).toBe(`${assigned} small `);
-    }, 60_000);
+    }, 120_000);
 
     test("completes another name: the long one, and a link of any name", async () => {
       await using long = await shell.start("expjobserver");
@@ -197,7 +197,7 @@ for (const shell of [bash, zsh, fish].filter(({ name }) => isHere(name))) {
       if (!existsSync(join(programs, "my-jobs"))) symlinkSync(daemon.binary.expjobserver, join(programs, "my-jobs"));
       await using linked = await shell.start("my-jobs", { PATH: `${programs}:${environment()["PATH"]}` });
       expect((await linked.tab("my-jobs machine ls -c sma")).line).toBe("my-jobs machine ls -c small ");
-    }, 60_000);
+    }, 120_000);
   });
 }
 
@@ -226,7 +226,7 @@ describe("elvish", () => {
     expect(await completed("j", "machine", "rm", "-f", "mach")).toContain("machines.txt");
     expect(await completed("j", "--address", `$(touch ${canary})`, "job", "rm", "")).toContain("last");
     expect(existsSync(canary)).toBe(false);
-  }, 60_000);
+  }, 120_000);
 });
 
 test("the jobs here are a real trap: what completes by compgen -W runs them", async () => {
@@ -276,4 +276,4 @@ test("TAB is instant: with a server, without one, and with one that hangs", asyn
   expect(figures.without).toBeLessThan(soon);
   expect(figures.wrongToken).toBeLessThan(soon);
   expect(figures.hung).toBeLessThan(bounded);
-}, 60_000);
+}, 120_000);

@@ -135,7 +135,7 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
     expect([job.status, job.error]).toEqual(["done", null]);
     expect(await sha256(here("large"))).toBe(daemon.output(job).slice(0, 64));
     expect(readdirSync(here()).toSorted()).toEqual([".expjobserver", "large"]);
-  }, 60_000);
+  }, 120_000);
 
   test("a daemon killed in the middle of a copy completes it after the restart", async () => {
     mkdirSync(there(), { recursive: true });
@@ -151,7 +151,7 @@ describe.skipIf(!sshdAvailable())("results from a machine over SSH (SKIPPED with
     expect([job.status, job.error]).toEqual(["done", null]);
     expect(await sha256(here("large"))).toBe(daemon.output(job).slice(0, 64));
     expect(readdirSync(here()).toSorted()).toEqual([".expjobserver", "large"]);
-  }, 60_000);
+  }, 120_000);
 });
 
 /** Files only; what goes while we look counts nothing. */

@@ -103,4 +103,4 @@ test("a measurement refuses what it cannot measure, in one line", async () => {
   }
   const left = readdirSync(join(folder, "examples", "compression", "results")).filter((name) => name.startsWith(".work"));
   expect(left).toEqual([]);
-}, 30_000);
+}, 120_000);

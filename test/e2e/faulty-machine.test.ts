@@ -34,7 +34,7 @@ describe("one typo in a matrix", () => {
       expect(jobs.map(({ status, exit_code }) => `${status} ${exit_code}`)).toEqual(Array(8).fill("failed 127"));
       for (const addr of machines) expect((await machine(daemon, addr)).state).toBe("free");
       expect(await daemon.ended(await daemon.add("bench", "true"))).toMatchObject({ status: "done" });
-    }, 40_000);
+    }, 120_000);
   }
 });
 
@@ -69,7 +69,7 @@ test("a bad machine that fails what works elsewhere is quarantined after four, s
   expect((await machine(daemon, "local/bad")).state).toBe("quarantined");
   await daemon.ok("machine", "restore", "local/bad");
   expect(await machine(daemon, "local/bad")).toMatchObject({ state: "free", failures: 0, reason: null });
-}, 60_000);
+}, 120_000);
 
 test("a machine quarantined for a command that then fails on another too comes back by itself", async () => {
   await using daemon = await TestDaemon.start();
@@ -85,7 +85,7 @@ test("a machine quarantined for a command that then fails on another too comes b
   await waitFor(async () => (await machine(daemon, other)).state === "free", { everyMs: 50 });
   expect(await machine(daemon, other)).toMatchObject({ failures: 0, reason: null });
   expect((await machine(daemon, busy)).state).toBe("free");
-}, 60_000);
+}, 120_000);
 
 describe.skipIf(!sshdAvailable())("a machine that is gone while it runs a job (SKIPPED without sshd)", () => {
   test("job rm says what to do; the second one frees the machine and does not wait for it", async () => {

@@ -86,7 +86,7 @@ test("job restart stops what runs with all its processes, and the new one waits 
   await daemon.ok("job", "rm", String(again));
   expect(daemon.output(await daemon.ended(second))).toBe("second\n");
   expect(readFileSync(pids, "utf8").trim().split("\n")).toHaveLength(4);
-}, 60_000);
+}, 120_000);
 
 describe("job settimeout", () => {
   test("of a running job stops it and its whole session, with KILL where TERM is ignored", async () => {
@@ -101,7 +101,7 @@ describe("job settimeout", () => {
     const job = await daemon.ended(jid, 40);
     expect(job).toMatchObject({ status: "failed", signal: "SIGKILL", error: "Stopped at its timeout of 1 second." });
     await waitFor(() => session.every((pid) => !isAlive(pid)), { what: () => `the end of ${session.join(" ")}` });
-  }, 60_000);
+  }, 120_000);
 
   test("may be taken away, is remembered over a kill -9, and is refused to what has ended", async () => {
     const go = join(daemon.folder, "go");
@@ -120,7 +120,7 @@ describe("job settimeout", () => {
     const wrong = await daemon.j("job", "settimeout", "tomorrow", String(jid));
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toContain("which is no time");
-  }, 30_000);
+  }, 120_000);
 });
 
 describe.skipIf(!sshdAvailable())("job settimeout over SSH (SKIPPED without sshd)", () => {
@@ -137,7 +137,7 @@ describe.skipIf(!sshdAvailable())("job settimeout over SSH (SKIPPED without sshd
     expect(await lab.ended(jid, 40)).toMatchObject({ status: "failed", error: "Stopped at its timeout of 1 second." });
     await waitFor(() => session.every((pid) => !isAlive(pid)), { what: () => `the end of ${session.join(" ")}` });
     expect(await lab.ended(await lab.add("lab", "true"))).toMatchObject({ status: "done" });
-  }, 60_000);
+  }, 120_000);
 });
 
 describe("job matrix add", () => {

@@ -117,5 +117,5 @@ describe("job stat", () => {
     const shell = `"${daemon.binary.j}" job stat --after 0 --json 2>errors | head -c 10; cat errors`;
     const { stdout } = await run(["sh", "-c", shell], { cwd: daemon.folder, env: daemon.environment });
     expect(stdout).toBe('[{"jid":0,');
-  }, 60_000);
+  }, 120_000);
 });

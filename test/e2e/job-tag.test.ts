@@ -44,7 +44,7 @@ test("a tag gathers jobs that wait, run, ended and are yet to come, and stands f
   await daemon.ok("job", "rm", String(tag));
   expect((await daemon.show(other)).status).toBe("waiting");
   expect(await daemon.ok("tag", "ls")).toMatch(new RegExp(`^ +${tag} +6 `, "m"));
-}, 30_000);
+}, 120_000);
 
 test("a job is in one tag at most, and a matrix goes in as a whole", async () => {
   const [a, b] = [await newTag(), await newTag()];

@@ -95,14 +95,14 @@ ssh("a matrix of 36 over three machines (SKIPPED without sshd)", () => {
     const csv = (await daemon.ok("job", "matrix", "csv", String(matrix.id))).split("\n");
     expect(csv[0]?.trim()).toBe("jid,PROGRAM,LEVEL,SIZE,status,machine,duration,results_path");
     expect(csv).toHaveLength(cells + 1);
-  }, 60_000);
+  }, 120_000);
 
   test("through the ssh runner, without a driver", async () => {
     await using daemon = await TestDaemon.start({ machines: machines.all });
     const text = experiment(join(daemon.folder, "ledger"), join(daemon.folder, "there"));
     const matrix = await runExperiment(daemon, machines.addresses, text);
     await expectAllThere(daemon, matrix, machines.addresses);
-  }, 60_000);
+  }, 120_000);
 });
 
 test("the same matrix on three local machines", async () => {
@@ -111,4 +111,4 @@ test("the same matrix on three local machines", async () => {
   mkdirSync(join(daemon.folder, "there"));
   const matrix = await runExperiment(daemon, local, experiment(join(daemon.folder, "ledger"), join(daemon.folder, "there")));
   await expectAllThere(daemon, matrix, local);
-}, 60_000);
+}, 120_000);

@@ -90,7 +90,7 @@ describe("with [[notify.webhooks]] in config.toml", () => {
     const status = await daemon.ok("status");
     expect(status).toContain("HTTP 403 (invalid_token)");
     expect(status).not.toContain("unspeakable");
-  }, 60_000);
+  }, 120_000);
 
   test("a URL that is none is one clear error at the start, which does not show it; without a webhook the flags say that they do nothing", async () => {
     await using daemon = await TestDaemon.prepare({ config: '[[notify.webhooks]]\nkind = "slack"\nurl = "ftp://host/unspeakable"\n' });
@@ -103,7 +103,7 @@ describe("with [[notify.webhooks]] in config.toml", () => {
     await daemon.start(["--notify-fail"]);
     expect(daemon.stderr).toContain("--notify-fail has no effect: there is no webhook");
     expect((await daemon.j("notify", "test")).stderr).toContain("The server has no webhook to send to.");
-  }, 60_000);
+  }, 120_000);
 });
 
 test("a server that stops tells what is left, and one whose webhook never answers stops within seconds all the same", async () => {
@@ -123,4 +123,4 @@ test("a server that stops tells what is left, and one whose webhook never answer
   expect(await daemon.stop()).toBe(0);
   // What was told before is not told again.
   expect(server.texts[1]).toContain("summary: 1 job failed");
-}, 60_000);
+}, 120_000);

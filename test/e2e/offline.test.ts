@@ -47,7 +47,7 @@ describe("expjobserver import", () => {
     await daemon.stop();
     const again = await offline("import", "server-snapshot");
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("was imported before. Nothing was changed.")]);
-  }, 60_000);
+  }, 120_000);
 
   test("a file that is something else is one clear line and exit code 1", async () => {
     writeFileSync(join(daemon.folder, "other"), "not a snapshot\n");
@@ -72,7 +72,7 @@ describe("expjobserver import", () => {
       expect(JSON.parse(checked.stdout)).toMatchObject({ checked: { jobs: 28 } });
       expect(checked.code, checked.stdout).toBe(0);
     }
-  }, 60_000);
+  }, 120_000);
 });
 
 test("state export and import: on the other side the same jobs, byte for byte as JSON", async () => {
@@ -101,7 +101,7 @@ test("state export and import: on the other side the same jobs, byte for byte as
   await away.stop();
   const again = await run([expjobserver, "state", "import", "moved.toml"], { cwd: away.folder, env: away.environment });
   expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("holds a state already")]);
-}, 60_000);
+}, 120_000);
 
 test("expjobserver check: well beside a server and without, then each damage with its exit code", async () => {
   await using home = await TestDaemon.start();
@@ -132,4 +132,4 @@ test("expjobserver check: well beside a server and without, then each damage wit
   appendFileSync(join(home.stateDir, "snapshot.toml"), "edited\n");
   const damaged = await check();
   expect([damaged.code, damaged.stdout]).toEqual([7, expect.stringMatching(/^Damaged: The snapshot ".*snapshot\.toml" is damaged/)]);
-}, 60_000);
+}, 120_000);

@@ -454,6 +454,6 @@ describe("the old system's", () => {
       expect.hasAssertions();
       await typed();
     },
-    60_000,
+    120_000,
   );
 });

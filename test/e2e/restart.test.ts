@@ -81,7 +81,7 @@ test.skipIf(!sshdAvailable())(
     expect(daemon.output(ended[3] as JobJson)).toBe("later\n");
     expect(ranTwice(readLedger(join(folder, "ledger")))).toEqual([]);
   },
-  60_000,
+  120_000,
 );
 
 test("a signal that ended a job while no server ran is still its signal", async () => {

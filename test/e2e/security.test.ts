@@ -176,7 +176,7 @@ describe("a secret variable", () => {
       await daemon.stop();
       expect(held()).toEqual([]);
     },
-    40_000,
+    120_000,
   );
 
   test("that is removed before its job starts: the job waits and says so, and runs when it is set again", async () => {

@@ -75,7 +75,7 @@ test.skipIf(process.getuid?.() !== 0)(
       small.close();
     }
   },
-  40_000,
+  120_000,
 );
 
 test("a server of another major version: one line with both versions and what to do, and nothing is sent to it", async () => {

@@ -108,7 +108,7 @@ describe.skipIf(!canMount)("a disk that fills up", () => {
     const last = await daemon.ended(await lab.added("echo words", 0));
     expect(daemon.output(last)).toBe("words\n");
     expect(await lab.violations()).toBe(0);
-  }, 60_000);
+  }, 120_000);
 
   test("under the run directories: an end is kept until there is space, no job is lost, and they start by themselves", async () => {
     await using runs = new SmallDisk("1m", join("state", "runs"));
@@ -132,7 +132,7 @@ describe.skipIf(!canMount)("a disk that fills up", () => {
     expect([ended.status, ended.exit_code]).toEqual(["failed", 7]);
     await lab.allEnded();
     expect(await lab.violations()).toBe(0);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe.skipIf(strace === null)("a disk that fails", () => {

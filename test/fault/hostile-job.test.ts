@@ -84,7 +84,7 @@ test("a job that spoils its log or run directory stops neither the server nor th
     seconds: (performance.now() - startedAt) / 1_000,
     note: `${machines.length} machines, two starts`,
   });
-}, 60_000);
+}, 120_000);
 
 test("a job that writes an exit of its own keeps its machine until it has ended, also over a restart", async () => {
   await using daemon = await TestDaemon.start();
@@ -103,7 +103,7 @@ test("a job that writes an exit of its own keeps its machine until it has ended,
   writeFileSync(go, "");
   expect(await daemon.ended(jid)).toMatchObject({ status: "failed", exit_code: 9 });
   expect((await daemon.ended(next)).status).toBe("done");
-}, 30_000);
+}, 120_000);
 
 test("links and FIFOs that somebody has put in the place of the next logs are passed over, and a folder where others can is warned of", async () => {
   await using daemon = await TestDaemon.prepare();
@@ -125,7 +125,7 @@ test("links and FIFOs that somebody has put in the place of the next logs are pa
   }
   expect(readFileSync(victim, "utf8")).toBe("precious\n");
   expect(existsSync(join(daemon.folder, "not-there-yet"))).toBe(false);
-}, 30_000);
+}, 120_000);
 
 test("names of ours in a job's environment, shell or words change nothing of the server's, and what the job starts in a session of its own is its own", async () => {
   await using daemon = await TestDaemon.start({ environment: { EXPJOB_COMMAND: "echo owned", EXPJOB_JID: "999", EXPJOB_VAR_SECRET: "x" } });
@@ -145,4 +145,4 @@ test("names of ours in a job's environment, shell or words change nothing of the
   const left = markedProcesses(daemon.folder).filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("sleep\0" + "300"));
   expect(left.length).toBe(1);
   for (const pid of left) process.kill(pid, "SIGKILL");
-}, 30_000);
+}, 120_000);

@@ -86,7 +86,7 @@ test.skipIf(missing !== null)(
       expect(readFileSync(join(results, "out.txt"), "utf8")).toBe("result\n");
     });
   },
-  60_000,
+  120_000,
 );
 
 const cuts = count("machine-power-cut", { short: 4, long: 100 });

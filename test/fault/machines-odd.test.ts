@@ -151,7 +151,7 @@ test.skipIf(withoutSshd)(
       expect(await daemon.show(jid)).toMatchObject({ status: "unknown", retried_by: null });
     });
   },
-  60_000,
+  120_000,
 );
 
 test.skipIf(missing !== null)(
@@ -170,7 +170,7 @@ test.skipIf(missing !== null)(
       expect(job.files?.[0]?.sha256).toBe(createHash("sha256").update("1\n2\n3\n").digest("hex"));
     });
   },
-  60_000,
+  120_000,
 );
 
 test.skipIf(missing !== null)(
@@ -208,7 +208,7 @@ test.skipIf(missing !== null)(
       await daemon.ok("job", "rm", String(jids[2]));
     });
   },
-  60_000,
+  120_000,
 );
 
 /** A person looks at the machine, as the hint says. */

@@ -42,7 +42,7 @@ beforeAll(async () => {
   cpSync(daemon.stateDir, whole, { recursive: true });
   for (const name of [NEWEST, OLDER]) expect(existsSync(join(whole, name))).toBe(true);
   expected = plain(readState(whole).state);
-}, 60_000);
+}, 120_000);
 afterAll(async () => await daemon[Symbol.asyncDispose]());
 
 /** A copy to be damaged. */
@@ -158,7 +158,7 @@ describe("the snapshots of a server", () => {
     const seconds = (performance.now() - startedAt) / 1_000;
     report({ name: "snapshots-missing", count: tried, violations: wrong.length, seed: null, seconds, note: parts.join(", ") });
     expect(wrong).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 
   test("are taken up by the server itself: the older one with a word about it, none at all with exit code 7", async () => {
     const listed = async (): Promise<string> => {
@@ -178,7 +178,7 @@ describe("the snapshots of a server", () => {
     const { code, stderr } = await daemon.startToFail();
     expect([code, stderr.includes(newest)]).toEqual([7, true]);
     expect(listing(daemon.stateDir)).toEqual(files);
-  }, 60_000);
+  }, 120_000);
 });
 
 function damagedAt(bytes: Buffer, at: number, chance: () => number): Buffer {

@@ -171,7 +171,7 @@ test("a squatter on the port of a server that is down learns nothing that is wor
     expect(Buffer.concat(heard).includes(token)).toBe(false);
   }
   report({ name: "squatters", count: tried, violations: 0, seed: null, seconds: (performance.now() - startedAt) / 1_000 });
-}, 60_000);
+}, 120_000);
 
 test.skipIf(process.getuid?.() !== 0 || Bun.which("setpriv") === null)(
   "another user of the host reads no file, no memory and no environment, signals nothing and gets no answer (SKIPPED unless root with setpriv)",
@@ -221,7 +221,7 @@ test.skipIf(process.getuid?.() !== 0 || Bun.which("setpriv") === null)(
     expect({ done, leaked }).toEqual({ done: [], leaked: [] });
     expect(await everything(daemon)).toBe(before);
   },
-  40_000,
+  120_000,
 );
 
 /** What people would do at that moment; each holds something that a false server would like to know. */

@@ -98,7 +98,7 @@ test("a server whose last record was damaged after its seal refuses to start, an
   writeFileSync(segment.path, whole);
   await daemon.start();
   expect(await daemon.json<unknown[]>("job", "ls")).toHaveLength(1);
-}, 60_000);
+}, 120_000);
 
 /** What the store's reader makes of the damaged journal in its folder. null: the right thing. */
 class Judge {

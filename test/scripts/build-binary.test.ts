@@ -29,7 +29,7 @@ beforeAll(async () => {
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   writeFileSync(entry, program);
   built = await buildBinary({ entry, outfile });
-}, 60_000);
+}, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function run(name: "expjobserver" | "j", word: string, cwd = folder): Promise<string> {
@@ -80,7 +80,7 @@ describe("a second build", () => {
     expect(statSync(outfile).mtimeMs).toBe(before);
     writeFileSync(entry, `${program}\n// changed`);
     expect((await buildBinary({ entry, outfile })).rebuilt).toBe(true);
-  }, 60_000);
+  }, 120_000);
 
   test("that fails says what Bun said, and leaves the old binary", async () => {
     writeFileSync(entry, 'import "./absent.ts";');
@@ -91,7 +91,7 @@ describe("a second build", () => {
     } finally {
       writeFileSync(entry, program);
     }
-  }, 60_000);
+  }, 120_000);
 
   test("refuses a target that is none", () => {
     expect(buildBinary({ entry, outfile: join(folder, "other/x"), target: "pdp-11" })).rejects.toThrow(/"pdp-11" is no target/);

@@ -157,7 +157,7 @@ describe("a journal of 200 records", () => {
       if (!Bun.deepEquals(values, upTo(whole)) || !Bun.deepEquals(reading.torn, torn)) misjudged++;
     }
     expect(misjudged).toBe(0);
-  }, 60_000);
+  }, 120_000);
 
   test("with one flipped bit at any byte is refused at the damaged record, or loses the last one only", async () => {
     using scratch = new Scratch();
@@ -179,7 +179,7 @@ describe("a journal of 200 records", () => {
       if (refused === null || refused.data["offset"] !== offset || refused.data["file"] !== file) wrong.push(`byte ${at}: ${refused}`);
     }
     expect(wrong).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 
   test("that is sealed is refused with one flipped bit in any record, the last one too", async () => {
     using scratch = new Scratch();

@@ -49,7 +49,7 @@ describe("the lock", () => {
       expect(lines.filter((line) => line.startsWith("held"))).toHaveLength(1);
       expect(lines.filter((line) => line.startsWith("refused"))).toHaveLength(19);
     }
-  }, 60_000);
+  }, 120_000);
 
   test("is free when its holder is killed, though a child of the holder lives", async () => {
     using scratch = new Scratch();

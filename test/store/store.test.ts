@@ -191,7 +191,7 @@ describe("a damaged directory", () => {
       rmSync(folder, { recursive: true });
     }
     expect(ends.length).toBeGreaterThan(30);
-  }, 60_000);
+  }, 120_000);
 
   test("with both snapshots cut at any line, or any byte changed, is refused and left alone", async () => {
     using scratch = new Scratch();
@@ -209,7 +209,7 @@ describe("a damaged directory", () => {
       writeFileSync(older.file, older.text.slice(0, index) + changed + older.text.slice(index + 1), "latin1");
       expect(await refusalOf(folder)).toMatchObject({ code: "damaged", data: { file: newest.file } });
     }
-  }, 60_000);
+  }, 120_000);
 
   test("without its newest snapshot is opened from the older one; without both it is refused", async () => {
     using scratch = new Scratch();

@@ -6,7 +6,7 @@ import { HASH_SCRIPT, LIST_SCRIPT, STREAM_SCRIPT } from "../../../src/daemon/cop
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const FILES = {
   "exp7/a": "aaaa",

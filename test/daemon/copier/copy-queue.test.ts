@@ -5,7 +5,7 @@ import { waitFor } from "../../support/wait-for.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 test("four copies run at once, the others wait", async () => {
   using fixture = new CopyFixture();

@@ -10,7 +10,7 @@ import { type Sshd, sshdAvailable, startSshd } from "../../support/sshd.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const HOSTILE_NAMES = [
   "with space",
@@ -54,7 +54,7 @@ function battery(name: string, sizes: Sizes, open: () => Promise<{ shell: Machin
       expect(outcome.files).toEqual([{ path: "exp7.dat", bytes: content.length, sha256: sha256(content) }]);
       expect(outcome.resultsPath).toBe(join(fixture.target, "exp7.dat"));
       expect(readFileSync(outcome.resultsPath).equals(content)).toBe(true);
-    }, 60_000);
+    }, 120_000);
 
     test(`a folder of ${sizes.smallFiles} small files arrives, and nothing temporary stays`, async () => {
       using fixture = new CopyFixture();
@@ -65,7 +65,7 @@ function battery(name: string, sizes: Sizes, open: () => Promise<{ shell: Machin
       expect(outcome.files).toHaveLength(sizes.smallFiles);
       expect(tree(fixture.target)).toEqual(tree(fixture.source));
       expect(existsSync(join(fixture.target, ".expjobserver", "incoming", "7.run1"))).toBe(false);
-    }, 60_000);
+    }, 120_000);
 
     test("names that mean something to a shell, a terminal or a tool arrive as they are", async () => {
       using fixture = new CopyFixture();

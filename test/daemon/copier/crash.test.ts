@@ -9,7 +9,7 @@ import { mustBeCopied } from "./copy-fixture.ts";
 import { AFTER, crashOptions, NEW, OLD, SET_ASIDE, writeAll } from "./crash-scenario.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 /** Each is counted for itself, and in each thread: the copy writes from several. */
 const CHANGING_CALLS = ["rename,renameat,renameat2", "link,linkat", "mkdir,mkdirat", "unlink,unlinkat,rmdir", "fsync,fdatasync"];
@@ -69,7 +69,7 @@ test("a crash at any time leaves old or new, and a repetition puts all right", a
     await child.exited;
     await expectRepaired(folder, `seed ${seed}, round ${round}: killed after ${delayMs} ms`);
   }
-}, 60_000);
+}, 120_000);
 
 async function expectRepaired(folder: string, when: string): Promise<void> {
   const results = join(folder, "results");

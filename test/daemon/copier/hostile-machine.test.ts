@@ -8,7 +8,7 @@ import { chooseSeed, count, randomFrom, report, timeoutMs } from "../../fault/fo
 import { CopyFixture, LyingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const seed = chooseSeed();
 const hostileAnswers = count("hostile-machine", { short: 200, long: 50_000 });

@@ -7,7 +7,7 @@ import { freshSettings, openConnections } from "../../support/ssh-connections.ts
 import { generateKey } from "../../support/sshd.ts";
 import { CopyFixture, mustFail, sha256, tree } from "./copy-fixture.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 /** What the server answers to each of our three scripts; a number cuts the connection after so many bytes. */
 interface Answers {

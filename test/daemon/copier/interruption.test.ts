@@ -11,7 +11,7 @@ import { waitFor } from "../../support/wait-for.ts";
 import { CopyFixture, InterferingShell, mustBeCopied, mustFail, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const MIB = 1024 * 1024;
 
@@ -52,7 +52,7 @@ describe.skipIf(!sshdAvailable())("a connection to sshd", () => {
       // What was on its way when it was cut is sent twice, no more.
       expect(proxy.bytesFromTarget).toBeLessThan(bytes + 12 * MIB);
     });
-  }, 60_000);
+  }, 120_000);
 
   test("that is cut among many files does not fetch again what is here", async () => {
     await withProxy(async (proxy, shell) => {
@@ -66,7 +66,7 @@ describe.skipIf(!sshdAvailable())("a connection to sshd", () => {
       expect(tree(fixture.target)).toEqual(tree(fixture.source));
       expect(proxy.bytesFromTarget).toBeLessThan(32_000_000 + 6 * MIB);
     });
-  }, 60_000);
+  }, 120_000);
 
   test("that swallows bytes ends as stalled, and the next try continues", async () => {
     await withProxy(async (proxy, shell) => {
@@ -87,7 +87,7 @@ describe.skipIf(!sshdAvailable())("a connection to sshd", () => {
       expect(tree(fixture.target)).toEqual(tree(fixture.source));
       expect(proxy.bytesFromTarget - before).toBeLessThan(58 * MIB);
     });
-  }, 60_000);
+  }, 120_000);
 });
 
 describe("a command that falls silent", () => {

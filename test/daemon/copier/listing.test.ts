@@ -7,7 +7,7 @@ import { HashParser } from "../../../src/daemon/copier/manifest.ts";
 import { encodeWord } from "../../../src/daemon/copier/scripts.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const PREFIX = "/out/exp";
 

@@ -6,7 +6,7 @@ import { TargetFolders } from "../../../src/daemon/copier/target-folders.ts";
 import { CopyFixture, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 describe("results whose names are taken", () => {
   test("an equal file is left alone: repeating a copy changes nothing", async () => {
@@ -94,7 +94,7 @@ describe("results whose names are taken", () => {
       if (jid > 1) expect(displaced).toEqual([{ jid: jid - 1, from: "exp7", to: `exp7.~${jid - 1}~` }]);
     }
     expect(fixture.read("exp7.~17~")).toBe("of job 17");
-  }, 60_000);
+  }, 120_000);
 });
 
 describe("a target that cannot be written", () => {

@@ -8,7 +8,7 @@ import { CopyProblem } from "../../../src/daemon/copier/copy-problem.ts";
 import { type FileToReceive, receiveFiles } from "../../../src/daemon/copier/receive.ts";
 import { sha256 } from "./copy-fixture.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 class Reception implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "expjob-receive-"));

@@ -7,7 +7,7 @@ import { waitFor } from "../../support/wait-for.ts";
 import { CopyFixture, InterferingShell, LyingShell, mustBeCopied, mustFail, sha256, tree } from "./copy-fixture.ts";
 
 // A machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const LOGIN = { runsLoginShell: true } as const;
 /** Where the machine waits until the listing has been looked at. */

@@ -80,7 +80,7 @@ describe("job.clone", () => {
     const restarted = await desk.call("job.restart", { ids: ids(id), count: 1 }, { requestId: "big2" });
     expect(restarted).toMatchObject({ count: 200_000, stopping: 0 });
     expect(desk.daemon.engine.state.counts).toMatchObject({ waiting: 200_000, canceled: 200_000 });
-  }, 60_000);
+  }, 120_000);
 });
 
 describe("job.restart", () => {

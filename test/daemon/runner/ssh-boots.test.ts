@@ -6,7 +6,7 @@ import { sshdAvailable } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { openSshRunner, type SshRunnerUnderTest } from "./ssh-runner-harness.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 if (!sshdAvailable()) console.warn("SKIPPED: boots of a machine over SSH, because sshd is not installed");
 

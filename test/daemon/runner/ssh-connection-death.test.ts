@@ -14,7 +14,7 @@ import { mountSmall } from "./small-file-system.ts";
 import { OwnSshRunner, openSshRunner, type SshRunnerUnderTest } from "./ssh-runner-harness.ts";
 
 // Real servers on a machine that is busy with other tests.
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 interface Stage {
   readonly bed: RunnerTestBed;

@@ -10,7 +10,7 @@ import { mountSmall } from "./small-file-system.ts";
 import { machineId, OwnSshRunner, openSshRunner, type SshHarnessOptions, type SshRunnerUnderTest } from "./ssh-runner-harness.ts";
 
 // Real servers on a machine that is busy with other tests.
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 async function withMachine(
   options: SshHarnessOptions,

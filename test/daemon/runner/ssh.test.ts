@@ -3,6 +3,6 @@ import { setDefaultTimeout } from "bun:test";
 import { runnerBattery } from "../../contract/runner.ts";
 import { openSshRunner } from "./ssh-runner-harness.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 runnerBattery("ssh", () => openSshRunner());

@@ -122,7 +122,7 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
       }
       expect((await said(text)).lines).toHaveLength(2);
       expect(existsSync(join(folder, "ran"))).toBe(true);
-    }, 60_000);
+    }, 120_000);
 
     test("refuses what it cannot begin, and takes the next", async () => {
       const nowhere = join(folder, "there-is-no-such-folder");
@@ -270,7 +270,7 @@ describe("runs that share a supervisor", () => {
         .filter((pid) => commandLine(pid).endsWith(`\0expjob\0${root}\0`));
     expect(standing().length).toBeGreaterThan(0);
     await waitFor(() => standing().length === 0, { timeoutMs: 20_000, everyMs: 100 });
-  }, 30_000);
+  }, 120_000);
 });
 
 function commandLine(pid: number): string {

@@ -14,7 +14,7 @@ import { generateKey, type Sshd, startSshd } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
 // Real servers on a machine that is busy with other tests.
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 let folder: string;
 let sshd: Sshd;

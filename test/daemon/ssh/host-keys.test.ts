@@ -13,7 +13,7 @@ import { problemOf } from "../../support/ssh-connections.ts";
 import { generateKey, type Sshd, startSshd } from "../../support/sshd.ts";
 
 // Real servers on a machine that is busy with other tests.
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 /** What ssh-keygen prints about a public key. */
 function fingerprintOf(publicKeyFile: string): string {

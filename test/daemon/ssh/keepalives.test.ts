@@ -11,7 +11,7 @@ import { type Sshd, startSshd } from "../../support/sshd.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
 // Real servers on a machine that is busy with other tests.
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 let folder: string;
 let sshd: Sshd;

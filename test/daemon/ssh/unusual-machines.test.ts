@@ -11,7 +11,7 @@ import { connectTo, freshSettings, openConnections, problemOf } from "../../supp
 import { generateKey, type Sshd, startSshd } from "../../support/sshd.ts";
 
 // Real servers on a machine that is busy with other tests.
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 let folder: string;
 beforeAll(() => {
