@@ -6,7 +6,7 @@
  */
 import { dlopen, ptr } from "bun:ffi";
 import { expect, test } from "bun:test";
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, copyFileSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildTestBinary } from "../support/binary.ts";
@@ -97,7 +97,8 @@ async function round(wanted: number, chance: () => number): Promise<number> {
 class CutDisk implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "expjob-cut-"));
   readonly mountPoint = join(this.folder, "disk");
-  readonly #image = join(this.folder, "image");
+  #image = join(this.folder, "image");
+  #copies = 0;
 
   constructor() {
     mkdirSync(this.mountPoint);
@@ -119,10 +120,22 @@ class CutDisk implements AsyncDisposable {
     }
   }
 
-  /** The namespaces of those who were just killed have the old mount until they are gone too: mounted earlier, it would be shut down still. */
+  /**
+   * The namespaces of those who were just killed have the old mount until they are gone too: mounted earlier, it would be shut down
+   * still. One that somebody made beside us, another test, may have it for long: then a copy of the disk takes its place.
+   */
   async remount(): Promise<void> {
     output("umount", this.mountPoint);
-    await waitFor(() => output("losetup", "--associated", this.#image) === "", { what: () => "the end of the old mount", everyMs: 2 });
+    const isFree = (): boolean => output("losetup", "--associated", this.#image) === "";
+    const isHeld = await waitFor(isFree, { timeoutMs: 3_000, everyMs: 2 }).then(
+      () => false,
+      () => true,
+    );
+    if (isHeld) {
+      const held = this.#image;
+      this.#image = join(this.folder, `image-${this.#copies++}`);
+      copyFileSync(held, this.#image);
+    }
     this.#mount();
   }
 
