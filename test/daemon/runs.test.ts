@@ -155,18 +155,18 @@ describe("a run out of sight", () => {
     await using daemon = await first.restart();
     const written = Promise.withResolvers<void>();
     const observe = daemon.engine.observe.bind(daemon.engine);
-    let isFound = false;
+    const seen = new Set<string>();
     daemon.engine.observe = async (fact) => {
-      isFound ||= fact.kind === "run-found";
+      seen.add(fact.kind);
       if (fact.kind === "run-found") await written.promise;
       await observe(fact);
     };
     void daemon.begin();
-    await waitFor(() => isFound);
+    await waitFor(() => seen.has("run-found"));
     daemon.hosts.disconnect("far");
     await waitFor(() => daemon.machine("far").health.kind === "unreachable");
     daemon.hosts.reconnect("far");
-    await Bun.sleep(100);
+    await waitFor(() => seen.has("machine-reachable"));
     written.resolve();
     daemon.hosts.finish(runId, 3);
     await daemon.until(jid, "failed");
