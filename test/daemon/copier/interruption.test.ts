@@ -100,7 +100,7 @@ describe("a command that falls silent", () => {
       using fixture = new CopyFixture();
       fixture.write({ exp7: "x" });
       const shell = new InterferingShell((script) => (script === silent ? "exec sleep 1000" : undefined));
-      const failure = mustFail(await fixture.copy({ shell, limits: { stallMs: 100, retryDelayMs: 1 } }));
+      const failure = mustFail(await fixture.copy({ shell, limits: { stallMs: 1_000, retryDelayMs: 1 } }));
       expect(failure).toMatchObject({ code: "transfer-stalled", retryable: true, data: { machine: "local" } });
       expect(shell.scripts.filter((script) => script === silent)).toHaveLength(3);
     });

@@ -113,6 +113,9 @@ describe("at once", () => {
     await notified.daemon.pool("x", "a", "b", "c");
     const away = (addr: string) =>
       engine.observe({ kind: "machine-unreachable", addr, problem: problem("unreachable", { machine: addr }) });
+    // The server looks at it by itself in between.
+    notified.daemon.hosts.disconnect("a");
+    notified.daemon.hosts.disconnect("c", problem("host-key-changed", { machine: "c" }));
     await away("a");
     await away("b");
     await engine.observe({ kind: "machine-reachable", addr: "b" });
@@ -125,6 +128,7 @@ describe("at once", () => {
     await told(server, 2, notified.clock);
     expect(server.texts[1]).toContain("Machine `a` (class `x`) has been unreachable for long");
     expect(server.texts[1]).not.toContain("`b`");
+    for (const addr of ["a", "c"]) notified.daemon.hosts.reconnect(addr);
     await engine.observe({ kind: "machine-reachable", addr: "a" });
     await engine.submit({ kind: "restore-machines", addrs: ["c"] });
     await told(server, 3, notified.clock);
