@@ -133,7 +133,7 @@ describe("what an earlier copy left", () => {
       `"$@"' sh | head -c ${bytes}; sleep 1000`,
     );
     const shell = new InterferingShell((script) => (script === STREAM_SCRIPT ? cut : undefined));
-    mustFail(await fixture.copy({ shell, limits: { stallMs: 300, attemptsMax: 1 } }));
+    mustFail(await fixture.copy({ shell, limits: { stallMs: 1_500, attemptsMax: 1 } }));
   }
 
   test("is continued when it is right: only the rest is asked for", async () => {
