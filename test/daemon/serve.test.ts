@@ -99,8 +99,20 @@ describe("serve", () => {
   test("goes on when a promise or a callback of ours fails unseen, and its log has where", async () => {
     await using served = new Served();
     const child = await served.start(`
-      setTimeout(() => void Promise.reject(new TypeError("planted rejection")), 300);
-      setTimeout(() => { throw new TypeError("planted exception"); }, 300);`);
+      const { readFileSync } = await import("node:fs");
+      const isServing = () => {
+        try {
+          return readFileSync(${JSON.stringify(join(served.folder, "logs", "server.log"))}, "utf8").includes(" serves on ");
+        } catch {
+          return false;
+        }
+      };
+      const look = setInterval(() => {
+        if (!isServing()) return;
+        clearInterval(look);
+        void Promise.reject(new TypeError("planted rejection"));
+        throw new TypeError("planted exception");
+      }, 20);`);
     await served.untilServing();
     await waitFor(() => served.log.includes("planted rejection") && served.log.includes("planted exception"));
     expect(child.exitCode).toBeNull();
