@@ -296,6 +296,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       if (starterCommand === null) throw new Error("this harness names no starter");
       const { request, finish } = bed.endless("echo first");
       const starter = Bun.spawn([...starterCommand], { detached: true, stdin: new Blob([JSON.stringify(request)]), stdout: "pipe" });
+      using _ = killed(starter.pid);
       const { value } = await starter.stdout.getReader().read();
       expect(new TextDecoder().decode(value)).toBe("started\n");
       await waitFor(() => bed.stdout(request) === "first\n");
@@ -320,6 +321,7 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
         stdin: new Blob([requests.map((one) => JSON.stringify(one)).join("\n")]),
         stdout: "pipe",
       });
+      using _ = killed(starter.pid);
       let printed = "";
       for await (const chunk of starter.stdout) {
         printed += new TextDecoder().decode(chunk);
@@ -334,4 +336,17 @@ export function runnerExecutionBattery(name: string, open: () => Promise<RunnerU
       expect(ends.map((end) => (end.kind === "exited" ? end.exitCode : end))).toEqual(runs.map((_, index) => index));
     }, 120_000);
   });
+}
+
+/** Ends the group when the test is over, however that went. */
+function killed(group: number): Disposable {
+  return {
+    [Symbol.dispose]: () => {
+      try {
+        process.kill(-group, "SIGKILL");
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
+    },
+  };
 }

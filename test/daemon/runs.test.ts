@@ -101,9 +101,11 @@ describe("a start", () => {
     await waitFor(() => daemon.log.lines.length > 0);
     await daemon.until(jid, "waiting");
     const tries = daemon.log.lines.length;
+    const began = performance.now();
     await daemon.store.secrets.set("KEY", "v");
     await daemon.until(jid, "running");
-    expect(daemon.log.lines.length - tries).toBeLessThan(5);
+    // It is tried again each 20 ms.
+    expect(daemon.log.lines.length - tries).toBeLessThan(5 + (performance.now() - began) / 20);
   });
 
   test("cut off half-way is settled by the first answer of the machine", async () => {

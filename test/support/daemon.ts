@@ -129,7 +129,7 @@ export class TestDaemon implements AsyncDisposable {
       EXPJOBSERVER_STATE_DIR: this.stateDir,
       EXPJOBSERVER_CONFIG: join(this.folder, "config.toml"),
       [MARKER]: this.folder,
-      ...marks(),
+      ...marksOfTestFile(),
       ...this.options.environment,
     };
   }
@@ -281,7 +281,7 @@ export async function startMachines(
       // First come, first served: a line of the test's own stands above ours.
       configLines: [
         ...configLines,
-        `SetEnv HOME=${home} ${MARKER}=${folder}${Object.entries(marks())
+        `SetEnv HOME=${home} ${MARKER}=${folder}${Object.entries(marksOfTestFile())
           .map(([k, v]) => ` ${k}=${v}`)
           .join("")}`,
       ],
@@ -334,7 +334,7 @@ export async function run(command: readonly string[], options: RunOptions): Prom
 }
 
 /** The runner of test files finds what they leave behind by this variable; it goes on to our children. */
-function marks(): Record<string, string> {
+export function marksOfTestFile(): Record<string, string> {
   const mark = process.env["EXPJOBSERVER_TEST_FILE"];
   return mark === undefined ? {} : { EXPJOBSERVER_TEST_FILE: mark };
 }

@@ -50,7 +50,7 @@ describe("where each command costs a login shell, a copy is one command", () => 
     using fixture = new CopyFixture();
     fixture.write({ "exp7/a": "aaaa", "exp7/b": "bbbb" });
     const cut = changing("printf aaaa; exec sleep 1000");
-    const failure = mustFail(await fixture.copy({ shell: cut, limits: { stallMs: 1_000, attemptsMax: 1 } }));
+    const failure = mustFail(await fixture.copy({ shell: cut, limits: { stallMs: 5_000, attemptsMax: 1 } }));
     expect(failure).toMatchObject({ code: "transfer-stalled", retryable: true });
     expect(tree(fixture.target)).toEqual({});
     const shell = new InterferingShell(() => undefined, LOGIN);
@@ -85,7 +85,7 @@ describe("a command for all that goes wrong", () => {
     fixture.write({ exp7: "x" });
     const silent = VISIT_SCRIPT.replace("} >&2 2>/dev/null &", "} >/dev/null &").replace("printf 'end", "sleep 1000; printf 'end");
     const shell = new InterferingShell((script) => (script === VISIT_SCRIPT ? silent : undefined), LOGIN);
-    const failure = mustFail(await fixture.copy({ shell, limits: { stallMs: 1_000, attemptsMax: 1 } }));
+    const failure = mustFail(await fixture.copy({ shell, limits: { stallMs: 5_000, attemptsMax: 1 } }));
     expect(failure).toMatchObject({ code: "transfer-stalled", retryable: true });
   });
 

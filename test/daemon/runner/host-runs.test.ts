@@ -167,7 +167,7 @@ describe("runs on this host", () => {
       expect(await (await bed.under.reopen()).attach(request, request.log)).toMatchObject({
         kind: "exited",
         exitCode: round,
-        startedAt: expect.closeTo(outcome.at, -3),
+        startedAt: expect.closeTo(outcome.at, -5),
       });
       await bed.runner.release(request);
       expect(existsSync(directory)).toBe(false);

@@ -100,8 +100,11 @@ describe("a connection that dies", () => {
 
   test("again and again while a job writes loses no byte of its log and repeats none", () =>
     onStage(async ({ bed, proxy, runner, request }) => {
+      // The second half is written when it was taken up once, however long that took.
+      const go = join(bed.folder, "go on");
+      const half = `[ $i != 1500 ] || until [ -e '${go}' ]; do sleep 0.02; done`;
       const one = request(
-        'i=0; while [ $i -lt 3000 ]; do echo "line $i of the log"; echo $i >&2; i=$((i+1)); [ $((i % 30)) = 0 ] && sleep 0.02; done; printf last',
+        `i=0; while [ $i -lt 3000 ]; do echo "line $i of the log"; echo $i >&2; i=$((i+1)); ${half}; [ $((i % 30)) = 0 ] && sleep 0.02; done; printf last`,
       );
       let end: RunEnd | AttachOutcome = await (async () => {
         const { end: first } = started(await runner.start(one));
@@ -117,6 +120,7 @@ describe("a connection that dies", () => {
           end = outcome;
           break;
         }
+        writeFileSync(go, "");
         const had = linesOf(one.log.stdout).length;
         const over = outcome.end.then(() => true);
         await Promise.race([over, waitFor(() => linesOf(one.log.stdout).length > had + 100)]);

@@ -8,6 +8,7 @@ import { SshRunner } from "../../../src/daemon/runner/ssh-runner.ts";
 import type { SshLimits } from "../../../src/daemon/ssh/connection.ts";
 import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
 import type { RunnerUnderTest } from "../../contract/runner-test-bed.ts";
+import { marksOfTestFile } from "../../support/daemon.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
 
 export interface SshSide {
@@ -68,7 +69,9 @@ export async function openSshRunner(options: SshHarnessOptions = {}): Promise<Ss
     chmodSync(login, 0o755);
   }
   const forced = options.login === undefined ? [] : [`ForceCommand ${login}`];
-  const sshd = await startSshd({ configLines: [...(options.configLines ?? []), ...forced] });
+  // First come, first served: a line of the test's own stands above ours.
+  const marks = Object.entries(marksOfTestFile()).map(([name, value]) => `SetEnv ${name}=${value}`);
+  const sshd = await startSshd({ configLines: [...(options.configLines ?? []), ...forced, ...marks] });
   const runRoot = options.runRoot === null ? null : join(folder, options.runRoot ?? "runs");
   const home = options.home ?? homedir();
   const side = { configFile: sshd.client.configFile, runRoot };

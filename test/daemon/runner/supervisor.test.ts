@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readAllProcesses, readProcessFile } from "../../../src/daemon/runner/process-identity.ts";
+import { readAllProcesses, readProcessFile, readProcessStat } from "../../../src/daemon/runner/process-identity.ts";
 import { withdrawRun } from "../../../src/daemon/runner/run-directory.ts";
 import type { Program } from "../../../src/daemon/runner/runner.ts";
 import { SupervisorExit, supervisorArguments, supervisorEnvironment } from "../../../src/daemon/runner/supervisor.ts";
@@ -178,8 +178,9 @@ for (const [shell, calledAs] of Object.entries(SHELLS)) {
       // It waits for a reader of its log, past its first look at the run.
       await waitFor(() => isOpening(run.child.pid, stdout));
       expect(withdrawRun(runDirectory)).toBe(true);
-      closeSync(openSync(stdout, constants.O_RDONLY | constants.O_NONBLOCK));
+      const reader = openSync(stdout, constants.O_RDONLY | constants.O_NONBLOCK);
       expect([await run.child.exited, await run.said()]).toEqual([SupervisorExit.alreadyClaimed, "claimed\n"]);
+      closeSync(reader);
       expect([existsSync(join(folder, "late.ran")), run.lines()[0]]).toEqual([false, "withdrawn"]);
     });
 
@@ -250,7 +251,7 @@ function isFull(folder: string): boolean {
 /** Does the process wait in the kernel for the other end of a FIFO? Some kernels tell nobody where a process waits. */
 function isOpening(pid: number, path: string): boolean {
   const where = readFileSync(`/proc/${pid}/wchan`, "latin1");
-  return existsSync(path) && /wait_for_partner|fifo_open|^0$/.test(where);
+  return existsSync(path) && /wait_for_partner|fifo_open|^0$/.test(where) && readProcessStat(pid)?.state === "S";
 }
 
 /** Is there a `sleep` in the session? */

@@ -119,7 +119,7 @@ describe("a machine that misbehaves", () => {
         server.behaviour = { output: "fine" };
         expect((await runToEnd(connections.shell(server.machine), "true")).stdout).toBe("fine");
       },
-      { shellStartTimeoutMs: 1_500 },
+      { shellStartTimeoutMs: 4_000 },
     ));
 
   test("by refusing to execute, or every channel, is unusable", () =>
