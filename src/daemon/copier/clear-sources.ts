@@ -130,7 +130,9 @@ function upward(path: string): string[] {
 /** The record in the old folder keeps only what stayed there. */
 async function forget(folder: TargetFolder, gone: ReadonlySet<string>, { jid, runId }: ClearRequest): Promise<void> {
   const record = await readRecord(recordPath(folder.root, jid)).catch(() => null);
-  if (record?.runId !== runId) return;
+  // Killed after the record went: its folders may have stayed.
+  if (record === null) return await removeOwnFolders(folder.root);
+  if (record.runId !== runId) return;
   const slice = new TimeSlice();
   const staying = async (all: readonly FetchedFile[]): Promise<FetchedFile[]> => {
     const left: FetchedFile[] = [];
@@ -145,18 +147,22 @@ async function forget(folder: TargetFolder, gone: ReadonlySet<string>, { jid, ru
   const records = makeOwnFolder(folder.root, RECORDS_FOLDER);
   makeOwnFolder(records, "incoming");
   await folder.replaceRecord(jid, files.length + logs.length === 0 ? null : { ...record, files, logs });
-  // The last one takes the folders of ours along.
-  if (removedEmpty(join(records, "incoming")) && removedEmpty(records)) await syncPaths([folder.root]);
+  await removeOwnFolders(folder.root);
 }
 
-/** At once: a copy that just begins makes them again, and must not lose them in between. */
-function removedEmpty(path: string): boolean {
+/** The last record takes the folders of ours along. At once: a copy that just begins makes them again, and must not lose them in between. */
+async function removeOwnFolders(root: string): Promise<void> {
+  const records = join(root, RECORDS_FOLDER);
+  if (isRemovedEmpty(join(records, "incoming")) && isRemovedEmpty(records)) await syncPaths([root]);
+}
+
+function isRemovedEmpty(path: string): boolean {
   try {
     rmdirSync(path);
     return true;
-  } catch {
-    // It is not empty: other jobs have their records there.
-    return false;
+  } catch (error) {
+    // Otherwise it is not empty: other jobs have their records there.
+    return systemErrorCode(error) === "ENOENT";
   }
 }
 
