@@ -17,7 +17,7 @@ const MACHINES_OVER_SSH = 4;
 const SIGNALS = ["HUP", "INT", "USR1", "TERM", "KILL"] as const;
 const SIGNAL_NUMBERS = { HUP: 1, INT: 2, USR1: 10, TERM: 15, KILL: 9 } as const;
 /** R2, for runs on this host. */
-const READY_MS = 5_000;
+const READY_MS = 20_000;
 
 type End = { readonly exitCode: number; readonly signal: (typeof SIGNALS)[number] | null };
 
