@@ -16,6 +16,10 @@ export interface OpensshServerOptions {
   /** Files of private keys. */
   readonly hostKeyFiles: readonly string[];
   readonly authorizedKeysFile: string;
+  /** Must exist. HOME of its sessions: a login shell reads its files there, and this user's may say or wait for anything. */
+  readonly home: string;
+  /** More variables of its sessions. */
+  readonly sessionEnvironment?: Readonly<Record<string, string>>;
   /** More lines for sshd_config. First come, first served: they stand above ours. */
   readonly configLines?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -96,7 +100,9 @@ export class OpensshServer {
   }
 
   #config(): string {
-    const { address, port, hostKeyFiles, authorizedKeysFile, configLines = [] } = this.options;
+    const { address, port, hostKeyFiles, authorizedKeysFile, home, sessionEnvironment = {}, configLines = [] } = this.options;
+    // One line: of several sshd takes only the first.
+    const environment = Object.entries({ HOME: home, ...sessionEnvironment }).map(([name, value]) => `"${name}=${value}"`);
     return [
       ...configLines,
       `Port ${port}`,
@@ -104,6 +110,7 @@ export class OpensshServer {
       ...hostKeyFiles.map((file) => `HostKey "${file}"`),
       `AuthorizedKeysFile "${authorizedKeysFile}"`,
       "PidFile none",
+      `SetEnv ${environment.join(" ")}`,
       "UsePAM no",
       "StrictModes no",
       "PasswordAuthentication no",

@@ -119,8 +119,7 @@ async function startSshd({ folder, home, address, keys, cleanup }: Plan): Promis
   writeFileSync(authorizedKeysFile, `${keys.clientPublic}\n`, { mode: 0o600 });
   for (let tried = 1; ; tried += 1) {
     const port = await freePort(address);
-    const configLines = [`SetEnv "HOME=${home}"`];
-    const server = new OpensshServer({ folder, address, port, hostKeyFiles: [hostKeyFile], authorizedKeysFile, configLines });
+    const server = new OpensshServer({ folder, address, port, home, hostKeyFiles: [hostKeyFile], authorizedKeysFile });
     cleanup(() => server.kill());
     try {
       await server.start();

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildTestBinary, type TestBinary } from "./binary.ts";
 import { freePort } from "./free-port.ts";
-import { isAlive, type Sshd, type SshdOptions, startSshd } from "./sshd.ts";
+import { isAlive, marksOfTestFile, type Sshd, type SshdOptions, startSshd } from "./sshd.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface TestDaemonOptions {
@@ -278,13 +278,9 @@ export async function startMachines(
     return startSshd({
       address: `127.0.0.${index + 2}`,
       ...places[index],
-      // First come, first served: a line of the test's own stands above ours.
-      configLines: [
-        ...configLines,
-        `SetEnv HOME=${home} ${MARKER}=${folder}${Object.entries(marksOfTestFile())
-          .map(([k, v]) => ` ${k}=${v}`)
-          .join("")}`,
-      ],
+      home,
+      sessionEnvironment: { [MARKER]: folder },
+      configLines,
     });
   });
   return new TestMachines(folder, await Promise.all(started));
@@ -331,12 +327,6 @@ export async function run(command: readonly string[], options: RunOptions): Prom
   });
   const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { stdout, stderr, code };
-}
-
-/** The runner of test files finds what they leave behind by this variable; it goes on to our children. */
-export function marksOfTestFile(): Record<string, string> {
-  const mark = process.env["EXPJOBSERVER_TEST_FILE"];
-  return mark === undefined ? {} : { EXPJOBSERVER_TEST_FILE: mark };
 }
 
 function writeSshConfig(folder: string, machines: readonly Sshd[]): void {

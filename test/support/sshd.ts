@@ -3,7 +3,7 @@
  * key, configuration, accepted key and client files of its own in a temporary folder. Nothing of the user's is touched.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findSshd, OpensshServer } from "../../scripts/openssh-server.ts";
@@ -19,6 +19,10 @@ export interface SshdOptions {
   readonly configLines?: readonly string[];
   /** Types of host keys, in the order made. Default: ed25519. */
   readonly hostKeyTypes?: readonly ("ed25519" | "ecdsa" | "rsa")[];
+  /** Must exist. Default: one of its own, in the server's folder, and empty. */
+  readonly home?: string;
+  /** More variables of its sessions. */
+  readonly sessionEnvironment?: Readonly<Record<string, string>>;
   /** Put before sshd, to start it in the network that has the address. */
   readonly prefix?: readonly string[];
 }
@@ -42,9 +46,13 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   for (const type of types) generateKey(join(folder, `host_${type}`), type);
   generateKey(join(folder, "id"), "ed25519");
   writeFileSync(join(folder, "authorized_keys"), readFileSync(join(folder, "id.pub")), { mode: 0o600 });
+  const home = options.home ?? join(folder, "home");
+  mkdirSync(home, { recursive: true });
   const server = new OpensshServer({
     folder,
     address,
+    home,
+    sessionEnvironment: { ...marksOfTestFile(), ...options.sessionEnvironment },
     port: await freePort(options.prefix === undefined ? address : "127.0.0.1"),
     hostKeyFiles: types.map((type) => join(folder, `host_${type}`)),
     authorizedKeysFile: join(folder, "authorized_keys"),
@@ -72,6 +80,11 @@ export class Sshd implements AsyncDisposable {
   /** As a machine would be added to the pool without any ssh_config. */
   get machine(): string {
     return `${this.address}:${this.port}`;
+  }
+
+  /** HOME of its sessions. */
+  get home(): string {
+    return this.#server.options.home;
   }
 
   get client(): ClientFiles {
@@ -154,6 +167,12 @@ export class Sshd implements AsyncDisposable {
   #signal(signal: NodeJS.Signals): void {
     for (const pid of this.#server.processes()) sendSignal(pid, signal);
   }
+}
+
+/** The runner of test files finds what they leave behind by this variable; it goes on to our children. */
+export function marksOfTestFile(): Record<string, string> {
+  const mark = process.env["EXPJOBSERVER_TEST_FILE"];
+  return mark === undefined ? {} : { EXPJOBSERVER_TEST_FILE: mark };
 }
 
 export function generateKey(path: string, type: string, passphrase = ""): void {

@@ -1,7 +1,7 @@
 /** What the ssh runner owes to machines as they are: their shells, logins, homes and disks; and what it sends there. Needs sshd. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import type { RunRequest } from "../../../src/daemon/runner/runner.ts";
 import { exitCodeOf, RunnerTestBed, started } from "../../contract/runner-test-bed.ts";
@@ -199,7 +199,7 @@ describe("a log", () => {
 describe("the run root of a class", () => {
   test("that begins with ~/ is below the login home of the machine", async () => {
     await withMachine({}, async (bed, under) => {
-      const place = join(relative(homedir(), bed.folder), "below home");
+      const place = join(relative(under.sshd.home, bed.folder), "below home");
       using runner = new OwnSshRunner({ configFile: under.side.configFile, runRoot: `~/${place}` });
       const { end } = started(await runner.start(bed.request("true")));
       expect(await end).toMatchObject({ kind: "exited", exitCode: 0 });

@@ -1,6 +1,6 @@
 /** How tests open the ssh runner: a real sshd on this host, with a run root of its own. */
 import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { homedir, hostname, tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { runDirectoryName } from "../../../src/daemon/runner/run-directory.ts";
 import type { RunName } from "../../../src/daemon/runner/runner.ts";
@@ -8,7 +8,6 @@ import { SshRunner } from "../../../src/daemon/runner/ssh-runner.ts";
 import type { SshLimits } from "../../../src/daemon/ssh/connection.ts";
 import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
 import type { RunnerUnderTest } from "../../contract/runner-test-bed.ts";
-import { marksOfTestFile } from "../../support/daemon.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
 
 export interface SshSide {
@@ -69,11 +68,9 @@ export async function openSshRunner(options: SshHarnessOptions = {}): Promise<Ss
     chmodSync(login, 0o755);
   }
   const forced = options.login === undefined ? [] : [`ForceCommand ${login}`];
-  // First come, first served: a line of the test's own stands above ours.
-  const marks = Object.entries(marksOfTestFile()).map(([name, value]) => `SetEnv ${name}=${value}`);
-  const sshd = await startSshd({ configLines: [...(options.configLines ?? []), ...forced, ...marks] });
+  const sshd = await startSshd({ configLines: [...(options.configLines ?? []), ...forced] });
   const runRoot = options.runRoot === null ? null : join(folder, options.runRoot ?? "runs");
-  const home = options.home ?? homedir();
+  const home = options.home ?? sshd.home;
   const side = { configFile: sshd.client.configFile, runRoot };
   const opened: OwnSshRunner[] = [];
   const open = () => {
