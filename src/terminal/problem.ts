@@ -41,7 +41,7 @@ export const PROBLEM_WORDS: Readonly<Record<string, Wording>> = {
   }),
   "shell-unusable": (data) => ({
     message: `The login shell of ${machine(data)} does not run commands${detail(data)}.`,
-    hint: "Its start-up files must print nothing and must not exit: try `ssh HOST exec /bin/sh -c true`.",
+    hint: "Its start-up files must not exit, and must not wait for anything: try `time ssh HOST exec /bin/sh -c true`.",
   }),
   // starting a run
   "driver-missing": (data) => ({
