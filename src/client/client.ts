@@ -184,8 +184,10 @@ async function dialPatiently(options: DialOptions): Promise<Connection> {
     } catch (error) {
       const delayMs = delaysAfter(error)[attempt];
       if (delayMs === undefined) throw error;
-      await Bun.sleep(Math.max(0, Math.min(delayMs * (0.5 + Math.random()), leftMs())));
+      const pauseMs = delayMs * (0.5 + Math.random());
       // What is known says more than that the time is over.
+      if (leftMs() <= pauseMs) throw error;
+      await Bun.sleep(pauseMs);
       if (leftMs() <= 0) throw error;
     }
   }

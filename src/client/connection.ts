@@ -175,12 +175,12 @@ export class Connection {
   }
 
   #closedByPeer(): void {
-    // A server that stood still for a moment makes room by dropping those that have not proved anything.
-    if (this.#state === "handshake" && this.#handshake.greeted)
-      this.#end(new ClientError("connection-lost", { address: this.#address, during: "handshake" }));
-    else if (this.#state === "open" || this.#handshake.heard) this.#end(new ClientError("connection-lost", { address: this.#address }));
     // A forwarded port with nothing behind it, or a server with too many who have not proved anything.
-    else this.#end(new ClientError("no-server", { address: this.#address, reason: "closed" }));
+    if (this.#state !== "open" && !this.#handshake.heard)
+      return this.#end(new ClientError("no-server", { address: this.#address, reason: "closed" }));
+    // A server that stood still for a moment makes room by dropping those that have not proved anything.
+    const isDropped = this.#state === "handshake" && this.#handshake.greeted;
+    this.#end(new ClientError("connection-lost", { address: this.#address, ...(isDropped ? { during: "handshake" } : {}) }));
   }
 
   #end(error: ClientError): void {

@@ -123,7 +123,7 @@ describe("a webhook that fails", () => {
     expect(elsewhere.received).toHaveLength(0);
   });
 
-  test("that never answers, cuts the connection or is not there is tried again, and holds up no job", async () => {
+  test("that never answers, cuts the connection or is not there is tried again", async () => {
     await using server = new WebhookServer();
     server.answers.push(() => new Promise<never>(() => undefined));
     await using cutting = Bun.listen({
@@ -153,6 +153,16 @@ describe("a webhook that fails", () => {
   });
 });
 
+test("a webhook that keeps its answer to itself holds up no job", async () => {
+  await using server = new WebhookServer();
+  server.answers.push(() => new Promise<never>(() => undefined));
+  await using notified = await failing(server, { limits: { answerTimeoutMs: 600_000 } });
+  notified.clock.advance(QUIET_MS);
+  await waitFor(() => server.received.length === 1);
+  await notified.ended(0, { cmd: "meanwhile" });
+  await notified.notifications.stop(1);
+});
+
 test("messages that follow each other are gathered for longer and longer, so that nobody is flooded", async () => {
   await using server = new WebhookServer();
   await using notified = await Notified.open({ webhooks: [hook(server.url)], wants: { complete: true } });
@@ -174,7 +184,11 @@ test("what is left when the server stops is sent within its bound, also to one t
   await using server = new WebhookServer();
   await using silent = new WebhookServer();
   silent.answers.push(() => new Promise<never>(() => undefined));
-  await using notified = await failing(server, { webhooks: [hook(server.url), hook(silent.url)], summaryIntervalMs: 3_600_000 });
+  await using notified = await failing(server, {
+    webhooks: [hook(server.url), hook(silent.url)],
+    summaryIntervalMs: 3_600_000,
+    limits: { answerTimeoutMs: 600_000 },
+  });
   await notified.notifications.stop(5_000);
   expect(server.texts).toEqual([expect.stringContaining("summary: 1 job failed")]);
   expect(silent.received).toHaveLength(1);
