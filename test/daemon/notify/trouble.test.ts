@@ -160,6 +160,8 @@ test("a webhook that keeps its answer to itself holds up no job", async () => {
   notified.clock.advance(QUIET_MS);
   await waitFor(() => server.received.length === 1);
   await notified.ended(0, { cmd: "meanwhile" });
+  // Nobody has given it up either.
+  expect(warnings(notified)).toEqual([]);
   await notified.notifications.stop(1);
 });
 

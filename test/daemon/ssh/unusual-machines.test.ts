@@ -53,7 +53,10 @@ describe("a login shell", () => {
     await using silent = await behindShell("#!/bin/sh\necho This account is for backups only\nexec cat > /dev/null\n");
     using connections = connectTo(silent, { shellStartTimeoutMs: 3_000 });
     const reason = await problemOf(connections.shell(silent.machine).run("true", { input: "secret" }));
-    expect(reason).toMatchObject({ code: "shell-unusable", data: { message: "its start-up files did not end within 3 s", said: "This account is for backups only" } });
+    expect(reason).toMatchObject({
+      code: "shell-unusable",
+      data: { message: "its start-up files did not end within 3 s", said: "This account is for backups only" },
+    });
   });
 
   test("that ends at once is unusable, with what it said", async () => {
