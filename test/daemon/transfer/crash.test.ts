@@ -31,16 +31,24 @@ for (const { calls, every } of CHANGING_CALLS) {
     using place = await Place.open();
     let kills = 0;
     for (let call = 1; call <= CALLS_MAX; call += every) {
-      place.reset();
-      const trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e", `inject=${calls}:signal=SIGKILL:when=${call}`];
-      await Bun.spawn([...trace, ...place.child], { stdout: "ignore", stderr: "ignore" }).exited;
-      const isOver = existsSync(join(place.folder, "ended"));
+      const isOver = await place.killedAt(calls, call);
       if (!isOver) kills += 1;
       await expectRepaired(place.folder, `killed at ${calls} number ${call}`);
       if (isOver) break;
     }
     // None would mean that the calls were not met at all.
     expect(kills).toBeGreaterThan(0);
+  });
+}
+
+// Each thread counts its calls for itself, so that the kills above do not meet these.
+for (const name of [".expjobserver", ".expjobserver/incoming"]) {
+  test.skipIf(!canTrace)(`a kill before the removal of the folder ${name} loses nothing, and moving again ends it`, async () => {
+    using place = await Place.open();
+    const path = join(place.folder, "results", name);
+    expect(await place.killedAt("unlinkat,rmdir", 1, path)).toBe(false);
+    expect(existsSync(path)).toBe(true);
+    await expectRepaired(place.folder, `killed before ${name} went`);
   });
 }
 
@@ -114,6 +122,16 @@ class Place implements Disposable {
 
   get child(): string[] {
     return [process.execPath, join(import.meta.dir, "crash-child.ts"), this.folder];
+  }
+
+  /** Moves in another process, killed by a system call. @param path only those of this path count. @returns did it end before? */
+  async killedAt(calls: string, when: number, path?: string): Promise<boolean> {
+    this.reset();
+    const where = path === undefined ? [] : ["-P", path];
+    const trace = ["strace", "-f", "-qq", "-o", "/dev/null", ...where, "-e", `trace=${calls}`];
+    const kill = ["-e", `inject=${calls}:signal=SIGKILL:when=${when}`];
+    await Bun.spawn([...trace, ...kill, ...this.child], { stdout: "ignore", stderr: "ignore" }).exited;
+    return existsSync(join(this.folder, "ended"));
   }
 
   reset(): void {
