@@ -17,8 +17,6 @@ const kills = count("retention", { short: 8, long: 300 });
 const KILLS_A_ROUND = 8;
 const JOBS = 24;
 const LINES = 30_000;
-/** A server looks for the first time a second after its start. */
-const FIRST_LOOK_MS = 1_000;
 
 test(
   `${kills} kills while logs are compressed and jobs forgotten leave every log whole and touch nothing that waits (seed ${seed})`,
@@ -86,9 +84,8 @@ class Lab implements AsyncDisposable {
   async compress(kills: number, chance: () => number): Promise<void> {
     this.#config('compress_logs_after = "1s"');
     for (let kill = 0; kill < kills; kill++) {
-      await this.#killed(500, chance);
-      const gzipped = [...this.#logs.values()].filter((log) => existsSync(`${log}.gz`)).length;
-      if (gzipped > 0 && gzipped < JOBS) this.inTheMiddle++;
+      await this.#killed({ withinMs: 500, isOver: () => this.#gzipped() === JOBS }, chance);
+      if (this.#gzipped() > 0 && this.#gzipped() < JOBS) this.inTheMiddle++;
       for (const jid of this.#logs.keys()) this.#lookAt(jid);
     }
     await this.daemon.start();
@@ -106,9 +103,8 @@ class Lab implements AsyncDisposable {
   async forget(kills: number, chance: () => number): Promise<void> {
     this.#config('delete_logs_after = "1s"\nforget_jobs_after = "1s"');
     for (let kill = 0; kill < kills; kill++) {
-      await this.#killed(60, chance);
-      const left = [...this.#logs.values()].filter((log) => existsSync(`${log}.gz`)).length;
-      if (left > 0 && left < JOBS) this.inTheMiddle++;
+      await this.#killed({ withinMs: 60, isOver: () => this.#gzipped() === 0 }, chance);
+      if (this.#gzipped() > 0 && this.#gzipped() < JOBS) this.inTheMiddle++;
       await this.daemon.start();
       await this.#lookAtJobs();
       await this.daemon.kill();
@@ -125,14 +121,23 @@ class Lab implements AsyncDisposable {
     if (names.length > 0) this.faults.push(`logs of forgotten jobs: ${names.join(" ")}`);
   }
 
-  /** A start, and a kill at a random moment of its first look at the past. */
-  async #killed(lookMs: number, chance: () => number): Promise<void> {
-    const from = performance.now();
+  /** A start, and a kill at a random moment after its work on the logs has begun, if there is any left. */
+  async #killed({ withinMs, isOver }: { withinMs: number; isOver: () => boolean }, chance: () => number): Promise<void> {
+    const before = this.#inWork();
     await this.daemon.start();
-    const begun = performance.now() - from;
+    await waitFor(() => isOver() || this.#inWork() !== before, { what: () => `work on ${before}`, everyMs: 1 });
     // tidy-allow sleep: the random moment is what is tested
-    await Bun.sleep(Math.max(0, FIRST_LOOK_MS - begun / 2) + Math.floor(chance() * lookMs));
+    await Bun.sleep(Math.floor(chance() * withinMs));
     await this.daemon.kill();
+  }
+
+  #inWork(): string {
+    const names = readdirSync(this.daemon.logDir).filter((name) => name.endsWith(".gz") || name.endsWith(".partial"));
+    return names.sort().join(" ");
+  }
+
+  #gzipped(): number {
+    return [...this.#logs.values()].filter((log) => existsSync(`${log}.gz`)).length;
   }
 
   /** Whole, in one form at least; and not touched when its job waits. */
