@@ -16,12 +16,15 @@ import { TestServer } from "../daemon/server/test-server.ts";
 import { buildTestBinary } from "../support/binary.ts";
 import { TestDaemon } from "../support/daemon.ts";
 import { type Pick, sampled } from "../support/sampled-value.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { chooseSeed, count, randomFrom, report, timeoutMs } from "./forms.ts";
 
 const seed = chooseSeed();
 const rounds = count("terminal-safety", { short: 1, long: 200 });
 const WIDTHS = [60, 80, 200] as const;
 const AT_ONCE = 4;
+/** Plain words, which nothing that is tried contains. */
+const END_MARK = "<the end of what was shown>";
 
 const HOSTILE: readonly string[] = [
   "plain",
@@ -223,10 +226,14 @@ function withFlags(words: readonly string[], flags: readonly string[]): string[]
 async function onTerminal(command: readonly string[], columns: number, environment: Record<string, string>): Promise<string> {
   const parts: Uint8Array[] = [];
   const terminal = new Bun.Terminal({ cols: columns, rows: 50, data: (_terminal, bytes) => parts.push(bytes.slice()) });
-  const child = Bun.spawn([...command], { env: environment, terminal });
+  // What was written last is lost now and then when the terminal is closed as its program ends: so it stays for one word more.
+  const child = Bun.spawn(["/bin/sh", "-c", `"$@"; printf '${END_MARK}'; read -r _`, "sh", ...command], { env: environment, terminal });
+  const output = (): string => Buffer.concat(parts).toString("utf8");
+  await waitFor(() => output().endsWith(END_MARK), { what: () => `the end of ${command.slice(1).join(" ")}: ${output().slice(-500)}` });
+  terminal.write("\n");
   await child.exited;
   await terminal[Symbol.asyncDispose]?.();
-  return Buffer.concat(parts).toString("utf8");
+  return output().split(END_MARK)[0] ?? "";
 }
 
 interface Judgement {
