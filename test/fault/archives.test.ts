@@ -58,8 +58,9 @@ async function round(wanted: number, chance: () => number): Promise<Record<"viol
   let snapshots = 0;
   let lastSnapshot = 0;
   for (let kill = 0; kill < wanted; kill++) {
-    // Most die when a file is in the making, some soon after, some at any moment.
-    if (chance() < 0.8) await untilInTheMaking(daemon);
+    // Most die when a file is in the making, some soon after, one in five after a whole one, some at any moment.
+    if (kill % 5 === 4) await untilNewer(daemon, lastSnapshot);
+    else if (chance() < 0.8) await untilInTheMaking(daemon);
     // tidy-allow sleep: the random moment is what is tested
     await Bun.sleep(Math.floor(chance() * (chance() < 0.5 ? 3 : 400)));
     await daemon.kill();
@@ -112,7 +113,11 @@ async function growing(daemon: TestDaemon, load: Load): Promise<void> {
 }
 
 async function untilInTheMaking(daemon: TestDaemon): Promise<void> {
-  await waitFor(() => inTheMaking(daemon), { what: () => `a snapshot: ${daemon.stderr}`, everyMs: 1, timeoutMs: 20_000 });
+  await waitFor(() => inTheMaking(daemon), { what: () => `a snapshot: ${daemon.stderr}`, everyMs: 1 });
+}
+
+async function untilNewer(daemon: TestDaemon, lastSnapshot: number): Promise<void> {
+  await waitFor(() => snapshotOf(daemon) !== lastSnapshot, { what: () => `a new snapshot: ${daemon.stderr}`, everyMs: 1 });
 }
 
 function inTheMaking({ stateDir }: TestDaemon): boolean {
@@ -123,7 +128,7 @@ function inTheMaking({ stateDir }: TestDaemon): boolean {
 }
 
 function snapshotOf({ stateDir }: TestDaemon): number {
-  return statSync(join(stateDir, "snapshot.toml"), { throwIfNoEntry: false })?.ino ?? 0;
+  return statSync(join(stateDir, "snapshot.toml"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 /** The ids in an export of the state as the last kill left it. */

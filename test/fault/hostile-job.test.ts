@@ -51,7 +51,7 @@ test("a job that spoils its log or run directory stops neither the server nor th
   }
   const started = async (): Promise<boolean> => (await daemon.jobs("0-1000")).every((job) => job.status !== "waiting");
   await waitFor(started, { timeoutMs: 20_000, everyMs: 100 });
-  const honest = async (): Promise<string> => (await daemon.ended(await daemon.add("honest", "echo fine"), 5)).status;
+  const honest = async (): Promise<string> => (await daemon.ended(await daemon.add("honest", "echo fine"))).status;
   expect(await honest()).toBe("done");
   await daemon.ok("job", "log", "0-1000");
   await daemon.kill();
@@ -120,7 +120,7 @@ test("links and FIFOs that somebody has put in the place of the next logs are pa
   await daemon.ok("machine", "add", "local", "x");
   await daemon.ok("job", "add", "x", "echo hi", "-x", "4");
   for (const jid of [0, 1, 2, 3]) {
-    const job = await daemon.ended(jid, 5);
+    const job = await daemon.ended(jid);
     expect({ jid, status: job.status, output: daemon.output(job) }).toEqual({ jid, status: "done", output: "hi\n" });
   }
   expect(readFileSync(victim, "utf8")).toBe("precious\n");
