@@ -7,6 +7,7 @@
 import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import { type Problem, problem } from "../../core/problem.ts";
+import { runDirectoryName } from "../../store/run-directory-name.ts";
 import { AttachedRuns } from "./attached-runs.ts";
 import { hostBootId, type ProcessIdentity } from "./process-identity.ts";
 import {
@@ -16,7 +17,6 @@ import {
   readExitCode,
   readRunDirectory,
   removeRunDirectory,
-  runDirectoryName,
   withdrawRun,
 } from "./run-directory.ts";
 import { fileProblem, LogFolders, logProblem, syncLog } from "./run-log.ts";

@@ -6,8 +6,8 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readSync, statSync, writeSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { parseRunDirectoryName, type RunDirectoryName } from "../../store/run-directory-name.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
-import type { RunName } from "./runner.ts";
 
 export type RunDirectoryState =
   | { readonly kind: "missing" }
@@ -42,20 +42,6 @@ const FORMER_CLAIM = "claim";
 /** More than the lines of a run have, but for a disk that was full again and again. */
 export const RUN_FILE_BYTES_MAX = 4_096;
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
-/** What a run directory's name tells. */
-export type RunDirectoryName = Pick<RunName, "jid" | "command" | "runId">;
-
-export function runDirectoryName(run: RunDirectoryName): string {
-  return `${run.jid}.${run.command}.${run.runId}`;
-}
-
-/** null when the name is not one of ours. */
-export function parseRunDirectoryName(name: string): RunDirectoryName | null {
-  const match = /^(0|[1-9][0-9]{0,15})\.(0|[1-9][0-9]{0,8})\.([0-9a-z]+)$/.exec(name);
-  if (match === null) return null;
-  return { jid: Number(match[1]), command: Number(match[2]), runId: match[3] ?? "" };
-}
 
 /** Makes the directory and the folders above it. One that is there already is left as it is: the claim decides. */
 export function createRunDirectory(directory: string): void {

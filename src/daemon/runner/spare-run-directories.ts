@@ -8,6 +8,7 @@
  */
 import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, readdirSync, renameSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { lifeOfSpare, spareDirectoryName } from "../../store/run-directory-name.ts";
 import { errorCode, RUN_FILE, removeRunDirectory } from "./run-directory.ts";
 
 const SPARES_MAX = 64;
@@ -15,12 +16,11 @@ const SPARES_MAX = 64;
 const FOLDER_BYTES_MAX = 4_096;
 /** Of this process: what an earlier one left is told by another. */
 const LIFE = crypto.randomUUID().slice(0, 8);
-const SPARE_NAME = /^spare\.([0-9a-f]{8})\.[0-9]+$/;
 
 /** Is it a spare directory of a server that is no more? */
 export function isLeftSpare(name: string): boolean {
-  const match = SPARE_NAME.exec(name);
-  return match !== null && match[1] !== LIFE;
+  const life = lifeOfSpare(name);
+  return life !== null && life !== LIFE;
 }
 
 /** The number that the next one gets: the spares of all runners of this process lie in the same folder. */
@@ -49,7 +49,7 @@ export class SpareRunDirectories {
 
   /** Keeps the directory for another run, or removes it. @throws the system's error, when it can do neither */
   async keep(directory: string): Promise<void> {
-    const spare = join(dirname(directory), `spare.${LIFE}.${next++}`);
+    const spare = join(dirname(directory), spareDirectoryName(LIFE, next++));
     if (this.#spares.length < SPARES_MAX && isPlain(directory) && renamed(directory, spare)) this.#spares.push(spare);
     else await removeRunDirectory(directory);
   }

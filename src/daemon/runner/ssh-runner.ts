@@ -10,12 +10,13 @@
  * Why an agent: docs/adr/0005-agent-on-the-machine.md.
  */
 import { type Problem, problem } from "../../core/problem.ts";
+import { runDirectoryName } from "../../store/run-directory-name.ts";
 import { type MachineShell, MachineShellError } from "../machine-shell.ts";
 import type { AgentBegun, AgentEnd, AgentIdentity, Inspection, LogBase } from "./agent-words.ts";
 import { LogCopy } from "./log-copy.ts";
 import type { AwaitedEnd } from "./machine-agent.ts";
 import { MachineAgents, type OpenAgent } from "./machine-agents.ts";
-import { errorCode, parseClaim, parseExit, RUN_FILE, runDirectoryName } from "./run-directory.ts";
+import { errorCode, parseClaim, parseExit, RUN_FILE } from "./run-directory.ts";
 import { fileProblem, syncLog } from "./run-log.ts";
 import type {
   AttachOutcome,

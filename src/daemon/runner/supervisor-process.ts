@@ -1,8 +1,8 @@
 /** The processes of supervisors (supervisor.ts) as /proc shows them: whose run one has, and whether it still has it. */
 import { readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { parseRunDirectoryName } from "../../store/run-directory-name.ts";
 import { isAlive, listPids, type ProcessIdentity, readProcessFile } from "./process-identity.ts";
-import { parseRunDirectoryName } from "./run-directory.ts";
 import { SUPERVISOR_NAME } from "./supervisor.ts";
 
 /**

@@ -4,17 +4,12 @@ import { join } from "node:path";
 import { isEnded, type Job, runOf } from "../../core/job.ts";
 import { blockOf } from "../../store/history/block-codec.ts";
 import type { StorePaths } from "../../store/paths.ts";
+import { lifeOfSpare, parseRunDirectoryName } from "../../store/run-directory-name.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { readBlock } from "../state-document.ts";
 import { namesIn } from "./files.ts";
 import type { Findings } from "./findings.ts";
 import type { CheckedState } from "./state.ts";
-
-/** `<jid>.<command>.<run id>` */
-const RUN_NAME = /^(0|[1-9]\d{0,15})\.(?:0|[1-9]\d{0,8})\.([0-9a-z]+)$/;
-
-/** Kept empty for a run to come. */
-const SPARE_NAME = /^spare\.[0-9a-f]{8}\.\d+$/;
 
 export function checkRuns(paths: StorePaths, { state, serverId }: CheckedState, findings: Findings): void {
   const there = new Set<string>();
@@ -25,14 +20,13 @@ export function checkRuns(paths: StorePaths, { state, serverId }: CheckedState, 
       continue;
     }
     for (const name of namesIn(folder)) {
-      if (SPARE_NAME.test(name)) continue;
+      if (lifeOfSpare(name) !== null) continue;
       const path = join(folder, name);
-      const match = RUN_NAME.exec(name);
-      const jid = Number(match?.[1] ?? -1);
-      const runId = match?.[2] ?? "";
+      const run = parseRunDirectoryName(name);
+      const { jid, runId } = run ?? { jid: -1, runId: "" };
       findings.count("run directories", 1);
       there.add(runId);
-      if (match === null || !lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) findings.attention("run-unknown", { path });
+      if (run === null || !lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) findings.attention("run-unknown", { path });
       else if (jid >= state.nextId) findings.attention("run-of-no-job", { path, jid: String(jid) });
       else checkRun({ path, jid, runId, job: state.jobs.get(jid) ?? pastJob(paths, jid) }, findings);
     }

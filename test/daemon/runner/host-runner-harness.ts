@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { DriverRunner } from "../../../src/daemon/runner/driver.ts";
 import type { HostRunsOptions } from "../../../src/daemon/runner/host-runs.ts";
 import { LocalRunner } from "../../../src/daemon/runner/local.ts";
-import { runDirectoryName } from "../../../src/daemon/runner/run-directory.ts";
 import type { Runner } from "../../../src/daemon/runner/runner.ts";
+import { runDirectoryName } from "../../../src/store/run-directory-name.ts";
 import type { RunnerUnderTest } from "../../contract/runner-test-bed.ts";
 
 export type HostRunnerKind = "local" | "driver";

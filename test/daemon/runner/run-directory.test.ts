@@ -9,10 +9,8 @@ import {
   listRunDirectories,
   parseClaim,
   parseExit,
-  parseRunDirectoryName,
   readExitCode,
   readRunDirectory,
-  runDirectoryName,
   withdrawRun,
 } from "../../../src/daemon/runner/run-directory.ts";
 import { runFileOf } from "../../support/run-file.ts";
@@ -34,14 +32,6 @@ describe("a run directory", () => {
     if (text !== null) writeFileSync(runFileOf(directory), text.replaceAll("NAME", `${count}.0.r`));
     return directory;
   };
-
-  test("has a name that reads back", () => {
-    const run = fc.record({ jid: fc.nat(), command: fc.nat({ max: 999_999_999 }), runId: fc.stringMatching(/^[0-9a-z]+$/) });
-    fc.assert(fc.property(run, (one) => expect(parseRunDirectoryName(runDirectoryName(one))).toEqual(one)));
-    for (const name of ["", "1", "1.0", "1.0.", "01.0.a", "1.0.A", "1.0.a/b", "-1.0.a", "1.0.a.b", "1.0.a\n"]) {
-      expect(parseRunDirectoryName(name)).toBeNull();
-    }
-  });
 
   const BEGUN = `\nbegin 12 34 ${BOOT} NAME end\n`;
 

@@ -2,11 +2,11 @@
 import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { runDirectoryName } from "../../../src/daemon/runner/run-directory.ts";
 import type { RunName } from "../../../src/daemon/runner/runner.ts";
 import { SshRunner } from "../../../src/daemon/runner/ssh-runner.ts";
 import type { SshLimits } from "../../../src/daemon/ssh/connection.ts";
 import { SshConnections } from "../../../src/daemon/ssh/connections.ts";
+import { runDirectoryName } from "../../../src/store/run-directory-name.ts";
 import type { RunnerUnderTest } from "../../contract/runner-test-bed.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
 
