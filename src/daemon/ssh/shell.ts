@@ -87,7 +87,7 @@ class SshProcess implements ShellProcess {
 
   async begun(timeoutMs: number): Promise<void> {
     const timeout = Promise.withResolvers<never>();
-    const timer = setTimeout(() => timeout.reject(new Error(`its start-up files did not end within ${timeoutMs / 1_000} s`)), timeoutMs);
+    const timer = setTimeout(() => timeout.reject(new Error(`it began none within ${timeoutMs / 1_000} s`)), timeoutMs);
     try {
       await Promise.race([Promise.all([this.stdout.begun, this.stderr.begun]), timeout.promise]);
     } catch (error) {

@@ -55,7 +55,7 @@ describe("a login shell", () => {
     const reason = await problemOf(connections.shell(silent.machine).run("true", { input: "secret" }));
     expect(reason).toMatchObject({
       code: "shell-unusable",
-      data: { message: "its start-up files did not end within 3 s", said: "This account is for backups only" },
+      data: { message: "it began none within 3 s", said: "This account is for backups only" },
     });
   });
 
